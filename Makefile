@@ -1,0 +1,36 @@
+# Each target sets up what it uses: make demo, make test, make bench, make lint.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+LIMIT  ?=
+
+.PHONY: demo test bench lint clean
+
+demo: $(VENV)/.core
+	$(BIN)/streamrnn demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/.peers
+	$(BIN)/python -m bench $(if $(LIMIT),--limit $(LIMIT))
+
+lint: $(VENV)/.lint
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+$(VENV)/.core: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch $@
+
+$(VENV)/.peers: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[peers]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache

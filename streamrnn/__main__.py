@@ -1,0 +1,6 @@
+"""python -m streamrnn"""
+import sys
+
+from streamrnn.cli import main
+
+sys.exit(main())

@@ -1,0 +1,126 @@
+"""What a cell is made of.
+
+A layer (`LSTM(64)`) is what a user writes: sizes, the names and shapes of its parameters, and `emit`, which puts one or
+more stages into a plan. A stage is what a kernel runs: `Gated`, sums of products with a unit over them, run by the tile
+for any number of streams; or `Rowwise`, a function of one stream's whole vector. The maths of a stage is written once.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from streamrnn.errors import ConfigError
+
+# spaces a stage reads and writes: the sample, this step's work, the stream's row after and before the step, the result
+X, WORK, NEW, OLD, Y = range(5)
+
+
+class Place(NamedTuple):
+    """Where a vector lies: a space and the offset in it, in floats."""
+    space: int
+    offset: int
+
+    @property
+    def code(self):
+        return self.offset * 8 + self.space
+
+
+@dataclass(frozen=True, eq=False)
+class Gated:
+    """unit(*sums, *reads) -> writes, a unit at a time; a sum is bias, then hidden in order, then inputs in order.
+
+    `input_gates` and `hidden_gates` say which of the sums the input's and the hidden weights feed: a GRU keeps the two
+    parts of its candidate apart. `reads` and `writes` count the vectors that the unit takes and gives besides.
+    """
+    unit: Callable
+    sums: int
+    input_gates: tuple[int, ...]
+    hidden_gates: tuple[int, ...]
+    reads: int
+    writes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rowwise:
+    """step(shape, weights, x, y, old, new): shape is (inputs, units); old and new point to the stage's own state.
+
+    A `padded` stage may read x in whole blocks of 16; an `exact` one writes just its units, not whole blocks.
+    """
+    step: Callable
+    padded: bool = False
+    exact: bool = False
+
+
+class Gates(NamedTuple):
+    """The weights of a gated stage: bias (sums, units), hidden (gates, units, hidden), inputs (gates, units, inputs)."""
+    bias: np.ndarray
+    hidden: np.ndarray
+    inputs: np.ndarray
+
+
+def positive(layer, *names):
+    """Sizes must be whole numbers above zero, said with the layer and the field."""
+    for name in names:
+        value = getattr(layer, name)
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ConfigError(f"{type(layer).__name__}: {name} must be a whole number of 1 or more, got {value!r}")
+        object.__setattr__(layer, name, int(value))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a stack. Subclasses are frozen dataclasses whose fields are the layer's configuration."""
+    kind: ClassVar[str]
+
+    def config(self):
+        return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    def outputs(self, inputs: int) -> int:
+        raise NotImplementedError
+
+    def parameters(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """Canonical names and shapes, torch.nn's where torch has the layer."""
+        return {}
+
+    def initial(self, inputs, rng):
+        """First values of the parameters, as torch.nn draws them."""
+        return {}
+
+    def emit(self, plan, source, inputs):
+        """Put this layer's stages into the plan; answer where its output lies."""
+        raise NotImplementedError
+
+
+def uniform(rng, bound, shapes):
+    return {name: rng.uniform(-bound, bound, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@dataclass(frozen=True)
+class Recurrent(Layer):
+    """A layer of gates over inputs and its own last output, with torch.nn's names and layout."""
+    units: int
+    gates: ClassVar[int]
+
+    def __post_init__(self):
+        positive(self, "units")
+
+    def outputs(self, inputs):
+        return self.units
+
+    def parameters(self, inputs):
+        rows = self.gates * self.units
+        return {"weight_ih_l0": (rows, inputs), "weight_hh_l0": (rows, self.units),
+                "bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
+
+    def initial(self, inputs, rng):
+        return uniform(rng, self.units ** -0.5, self.parameters(inputs))
+
+    def split(self, tensors):
+        """(inputs, hidden, bias of inputs, bias of hidden), each with the gates as its first axis."""
+        return [tensors[name].reshape(self.gates, self.units, *tensors[name].shape[1:])
+                for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")]
+
+    def weights(self, tensors):
+        inputs, hidden, bias_i, bias_h = self.split(tensors)
+        return Gates(bias_i + bias_h, hidden, inputs)

@@ -1,0 +1,74 @@
+"""GRU: gates r z n; torch's and cuDNN's form resets after the product, the original (Cho 2014) before it."""
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from streamrnn.cells.base import Gated, Gates, Recurrent
+from streamrnn.errors import ConfigError
+from streamrnn.jit import inline
+from streamrnn.lanes import fma
+from streamrnn.maths import sigmoid, tanh
+
+
+@inline
+def blend(z, n, h):
+    """(1 - z) n + z h"""
+    return fma(z, h - n, n)
+
+
+@inline
+def unit(r, z, n_input, n_hidden, h):
+    return blend(sigmoid(z), tanh(fma(sigmoid(r), n_hidden, n_input)), h)
+
+
+@inline
+def reset(r, z, h):
+    """The original's first half: what the candidate may see of h, and z for the second half."""
+    return sigmoid(r) * h, sigmoid(z)
+
+
+@inline
+def candidate(n, z, h):
+    return blend(z, tanh(n), h)
+
+
+AFTER = Gated(unit, sums=4, input_gates=(0, 1, 2), hidden_gates=(0, 1, 3), reads=1, writes=1)
+RESET = Gated(reset, sums=2, input_gates=(0, 1), hidden_gates=(0, 1), reads=1, writes=2)
+CANDIDATE = Gated(candidate, sums=1, input_gates=(0,), hidden_gates=(0,), reads=2, writes=1)
+
+
+@dataclass(frozen=True)
+class GRU(Recurrent):
+    """Gated recurrent unit; `reset_after=True` is torch.nn.GRU's and cuDNN's, False the original's."""
+    reset_after: bool = True
+    kind: ClassVar[str] = "gru"
+    gates: ClassVar[int] = 3
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not isinstance(self.reset_after, bool):
+            raise ConfigError(f"GRU: reset_after must be True or False, got {self.reset_after!r}")
+
+    def emit(self, plan, source, inputs):
+        h = plan.state("h", self.units)
+        if self.reset_after:
+            plan.gated(AFTER, self, source, inputs, hidden=h, reads=[h], writes=[h], weights=self.weights)
+        else:
+            seen, z = plan.work(self.units), plan.work(self.units)
+            plan.gated(RESET, self, source, inputs, hidden=h, reads=[h], writes=[seen, z], weights=self.reset_weights)
+            plan.gated(CANDIDATE, self, source, inputs, hidden=seen, reads=[z, h], writes=[h], weights=self.candidate_weights)
+        return h
+
+    def weights(self, tensors):
+        inputs, hidden, b, b_h = self.split(tensors)
+        return Gates(np.stack([b[0] + b_h[0], b[1] + b_h[1], b[2], b_h[2]]), hidden, inputs)
+
+    def reset_weights(self, tensors):
+        return Gates(*(part[:2] for part in super().weights(tensors)))
+
+    def candidate_weights(self, tensors):
+        return Gates(*(part[2:] for part in super().weights(tensors)))
+
+
+STAGES, LAYERS = (AFTER, RESET, CANDIDATE), (GRU,)

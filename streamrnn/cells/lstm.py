@@ -1,0 +1,37 @@
+"""LSTM: gates i f g o; the cell value c carries the memory, the output is h."""
+from dataclasses import dataclass
+from typing import ClassVar
+
+from streamrnn.cells.base import Gated, Recurrent
+from streamrnn.jit import inline
+from streamrnn.lanes import fma
+from streamrnn.maths import sigmoid, sigmoid_ratio, tanh_ratio
+
+
+@inline
+def unit(i, f, g, o, c):
+    """c' = sigmoid(f) c + sigmoid(i) tanh(g),  h = sigmoid(o) tanh(c'): a product of two is divided once."""
+    i, i_bottom = sigmoid_ratio(i)
+    g, g_bottom = tanh_ratio(g)
+    c = fma(sigmoid(f), c, i * g / (i_bottom * g_bottom))
+    o, o_bottom = sigmoid_ratio(o)
+    t, t_bottom = tanh_ratio(c)
+    return c, o * t / (o_bottom * t_bottom)
+
+
+STAGE = Gated(unit, sums=4, input_gates=(0, 1, 2, 3), hidden_gates=(0, 1, 2, 3), reads=1, writes=2)
+
+
+@dataclass(frozen=True)
+class LSTM(Recurrent):
+    """Long short-term memory, as torch.nn.LSTM computes it."""
+    kind: ClassVar[str] = "lstm"
+    gates: ClassVar[int] = 4
+
+    def emit(self, plan, source, inputs):
+        h, c = plan.state("h", self.units), plan.state("c", self.units)
+        plan.gated(STAGE, self, source, inputs, hidden=h, reads=[c], writes=[c, h], weights=self.weights)
+        return h
+
+
+STAGES, LAYERS = (STAGE,), (LSTM,)

@@ -1,0 +1,43 @@
+"""The plain recurrent cell: h' = tanh(W x + U h + b), or relu."""
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from streamrnn.cells.base import Gated, Recurrent
+from streamrnn.errors import ConfigError
+from streamrnn.jit import inline
+from streamrnn.lanes import larger
+from streamrnn.maths import tanh
+
+ZERO = np.float32(0)
+
+
+@inline
+def relu(a):
+    return larger(a, ZERO)
+
+
+UNITS = {"tanh": tanh, "relu": relu}
+BY_ACTIVATION = {name: Gated(unit, sums=1, input_gates=(0,), hidden_gates=(0,), reads=0, writes=1) for name, unit in UNITS.items()}
+
+
+@dataclass(frozen=True)
+class RNN(Recurrent):
+    """Elman's recurrent layer, as torch.nn.RNN computes it; activation "tanh" or "relu"."""
+    activation: str = "tanh"
+    kind: ClassVar[str] = "rnn"
+    gates: ClassVar[int] = 1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.activation not in UNITS:
+            raise ConfigError(f"RNN: activation must be one of {', '.join(UNITS)}, got {self.activation!r}")
+
+    def emit(self, plan, source, inputs):
+        h = plan.state("h", self.units)
+        plan.gated(BY_ACTIVATION[self.activation], self, source, inputs, hidden=h, reads=[], writes=[h], weights=self.weights)
+        return h
+
+
+STAGES, LAYERS = tuple(BY_ACTIVATION.values()), (RNN,)

@@ -1,0 +1,41 @@
+"""The command line: `streamrnn COMMAND`. One file a command; numba comes only with what needs it."""
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "demo": "stream a model over a thousand simulated sensors and show rate and latency",
+    "warmup": "compile everything once, so that later starts take a fraction of a second",
+    "info": "what this installation is: versions, processor, cache, or what a model file holds",
+    "bench": "measure step latency and throughput on this machine",
+}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="streamrnn", description="A compiled streaming inference engine for recurrent nets.")
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        import_module(f"streamrnn.cli.{name}").options(command)
+    chosen = parser.parse_args(arguments)
+    if chosen.version:
+        from streamrnn import __version__
+        print(__version__)
+        return 0
+    if chosen.command is None:
+        parser.print_help()
+        return 0
+    from streamrnn.errors import StreamRNNError
+    try:
+        return import_module(f"streamrnn.cli.{chosen.command}").run(chosen) or 0
+    except (StreamRNNError, OSError) as error:
+        print(f"streamrnn {chosen.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""Engine: many named streams of one model."""
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+
+import numpy as np
+
+from streamrnn.engine import snapshot
+from streamrnn.errors import ConfigError, InputError, UnknownStream
+from streamrnn.model.model import Model
+from streamrnn.streams import samples
+from streamrnn.streams.rows import Rows
+from streamrnn.streams.state import check_row, copy_row
+from streamrnn.streams.stream import Stream
+
+LONGEST_ID = 64
+
+
+class Group:
+    """Streams of one engine in a fixed order, resolved once; refused as soon as one of them is closed."""
+
+    __slots__ = ("distinct", "engine", "handles")
+
+    def __init__(self, engine, handles, distinct):
+        self.engine, self.handles, self.distinct = engine, handles, distinct
+
+    def __len__(self):
+        return len(self.handles)
+
+    def __getitem__(self, order):
+        """The same streams in another order, or some of them: an array of positions."""
+        handles = np.ascontiguousarray(self.handles[order])
+        return Group(self.engine, handles, len(np.unique(handles)) == len(handles))
+
+    def __repr__(self):
+        return f"<Group of {len(self):,} streams>"
+
+
+class Engine:
+    """Streams by id, each with its own state; an id's first step opens it, from zeros.
+
+    Engine(model, capacity=100_000, threads=2, ttl=3600, on_evict=print)
+
+    capacity   most streams at once; None: as many as memory holds. Memory is taken as streams come, and never moves.
+    threads    how many share a `step_many`
+    ttl        seconds without a sample after which a stream is closed, with on_evict(id, last state); None: never
+
+    Ids are strings of at most 64 bytes in UTF-8, or whole numbers. Threads: a single `step` is atomic, so any thread may
+    call it; while `step_many` runs in one thread, every other call raises EngineBusy. Nothing races silently.
+    """
+
+    def __init__(self, model, capacity=None, *, device="cpu", threads=1, ttl=None, on_evict=None, clock=time.monotonic):
+        if not isinstance(model, Model):
+            raise ConfigError(f"an engine needs a Model, got {model!r}: load one with streamrnn.load(path)")
+        if device != "cpu":
+            raise ConfigError(f"device must be \"cpu\", got {device!r}")
+        if ttl is not None and not ttl > 0:
+            raise ConfigError(f"ttl must be seconds above 0, or None to keep streams for ever; got {ttl!r}")
+        self._rows = Rows(model.packed, _checked_capacity(capacity), threads)
+        self.model, self.ttl, self.on_evict = model, ttl, on_evict
+        self.evicted = 0
+        self._clock = clock
+        self._handles = {}                 # id -> handle
+        self._seen = {}                    # id -> when its last sample came, if there is a ttl
+        self._next_sweep = clock() + ttl if ttl else float("inf")
+        self._batch, self._resolved = None, None  # the last batch's ids and what they stand for: batches tend to repeat
+
+    # -- stepping -------------------------------------------------------------------------------------------------------
+
+    def step(self, id, x):
+        """One sample of one stream -> its result (outputs,)."""
+        handle = self._handles.get(id)
+        if handle is None or self.ttl:
+            return self._first_step(id, x)
+        return self._rows.step(handle, x)
+
+    def _first_step(self, id, x):
+        """A step that opens the stream if it is new; a refused sample leaves no stream behind."""
+        known = id in self._handles
+        if not known:
+            samples.sample(x, self.model.inputs)
+        handle = self._open(id)
+        try:
+            y = self._rows.step(handle, x)
+        except BaseException:
+            if not known:
+                self.close(id)
+            raise
+        self._touch([id])
+        return y
+
+    def step_many(self, ids, x):
+        """One sample for each id, (n, inputs) -> (n, outputs); an id that comes twice is stepped twice, in order.
+
+        For batches of many thousand ids in ever new orders, look them up once: `engine.group(ids)`, and pass groups.
+        """
+        x = samples.as_float32(x)
+        if x.ndim != 2 or x.shape[1] != self.model.inputs:
+            raise InputError(f"x must be one sample a row, shape (n, {self.model.inputs}); got shape {x.shape}")
+        opened = []
+        handles, distinct = self._resolve(ids, opened)
+        try:
+            if len(handles) != len(x):
+                raise InputError(f"{len(handles)} ids for {len(x)} rows of x: each row needs its stream")
+            y = self._rows.steps(handles, x[:, None], _ones(len(x)), distinct=distinct)[:, 0]
+        except BaseException:
+            for id in opened:
+                self.close(id)
+            raise
+        if self.ttl:
+            self._touch(self._ids_of(handles) if type(ids) is Group else ids)
+        return y
+
+    def group(self, ids):
+        """The streams of these ids, looked up (or opened) once: what step_many takes instead of ids, at no cost a call."""
+        return Group(self, *self._resolve(ids, []))
+
+    def _resolve(self, ids, opened):
+        """(handles, are they all different) of a batch of ids; new ones are opened and noted in `opened`."""
+        if type(ids) is Group:
+            if ids.engine is not self:
+                raise InputError("this group belongs to another engine: make one with this engine's group(ids)")
+            return ids.handles, ids.distinct
+        if type(ids) is list and ids == self._batch:
+            return self._resolved
+        if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
+            raise InputError(f"ids must be a list of stream ids, got {ids!r}")
+        ids = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        handles = list(map(self._handles.get, ids)) if all(map(_hashable, ids)) else [None] * len(ids)
+        if None in handles:
+            try:
+                for n, handle in enumerate(handles):
+                    if handle is None:
+                        new = ids[n] not in self._handles if _hashable(ids[n]) else True
+                        handles[n] = self._open(ids[n])
+                        if new:
+                            opened.append(ids[n])
+            except BaseException:
+                for id in opened:
+                    self.close(id)
+                raise
+        resolved = np.array(handles, np.int64), len(set(handles)) == len(handles)
+        self._batch, self._resolved = ids, resolved
+        return resolved
+
+    def _ids_of(self, handles):
+        wanted = set(handles.tolist())
+        return [id for id, handle in self._handles.items() if handle in wanted]
+
+    def _open(self, id):
+        handle = self._handles.get(id) if _hashable(id) else None
+        if handle is None:
+            _check_id(id)
+            self._sweep()
+            handle = self._handles[id] = self._rows.open()
+        return handle
+
+    # -- one stream -----------------------------------------------------------------------------------------------------
+
+    def _handle(self, id):
+        handle = self._handles.get(id) if _hashable(id) else None
+        if handle is None:
+            raise UnknownStream(f"no stream {id!r} in this engine: its first step opens it")
+        return handle
+
+    def stream(self, id):
+        """A Stream bound to this id, opened if it is new; it stops working when the id is closed."""
+        stream = Stream(self._rows, self._open(id))
+        self._touch([id])
+        return stream
+
+    def reset(self, id):
+        """Back to the zero state."""
+        self._rows.row(self._handle(id))[:] = 0
+
+    def close(self, id):
+        """Forget the stream and free its slot."""
+        self._rows.close(self._handle(id))
+        del self._handles[id]
+        self._seen.pop(id, None)
+        self._batch = None
+
+    def state(self, id):
+        """A copy of the stream's state; its parts by name: engine.state(id)["layers.0.h"]."""
+        return copy_row(self._rows, self._handle(id))
+
+    def set_state(self, id, row):
+        """Give a stream a state that `state` gave, of this or another stream; opens the id if it is new."""
+        values = check_row(self.model.packed.plan, row)
+        self._rows.row(self._open(id))[:] = values
+        self._touch([id])
+
+    def fork(self, id, new):
+        """A new stream that starts from a copy of another's state."""
+        if _hashable(new) and new in self._handles:
+            raise InputError(f"stream {new!r} is already open: close it first, or copy with set_state")
+        self.set_state(new, self.state(id))
+
+    # -- all of them ----------------------------------------------------------------------------------------------------
+
+    @property
+    def ids(self):
+        """The ids of all open streams, oldest first."""
+        return list(self._handles)
+
+    def __len__(self):
+        return len(self._handles)
+
+    def __contains__(self, id):
+        return _hashable(id) and id in self._handles
+
+    @property
+    def capacity(self):
+        return self._rows.capacity
+
+    @capacity.setter
+    def capacity(self, capacity):
+        capacity = _checked_capacity(capacity)
+        if capacity is not None and capacity < len(self):
+            raise ConfigError(f"{len(self):,} streams are open: the capacity cannot drop to {capacity:,}")
+        self._rows.capacity = capacity
+
+    def snapshot(self, path):
+        """Write every stream's state to a SQLite file, all of it or nothing; a former snapshot there is replaced."""
+        snapshot.write(path, self.model, ((id, self._rows.row(handle)) for id, handle in self._handles.items()))
+
+    @classmethod
+    def restore(cls, path, model, *, keep=False, **options):
+        """An engine that goes on where a snapshot was taken: the same outputs, bit for bit.
+
+        The snapshot must be of this very model; `keep=True` also takes one of the same layers with other weights.
+        """
+        rows = snapshot.read(path, model, keep)
+        engine = cls(model, **options)
+        for id, row in rows:
+            engine._rows.row(engine._open(id))[:] = row
+        engine._touch(engine.ids)
+        return engine
+
+    def __repr__(self):
+        capacity = "no limit" if self.capacity is None else f"capacity {self.capacity:,}"
+        ttl = f", ttl {self.ttl} s, {self.evicted:,} evicted" if self.ttl else ""
+        return f"<Engine: {len(self):,} streams, {capacity}{ttl}, {self._rows.threads} thread(s), cpu; {self.model!r}>"
+
+    # -- time to live ---------------------------------------------------------------------------------------------------
+
+    def _touch(self, ids):
+        if self.ttl:
+            now = self._clock()
+            self._seen.update(dict.fromkeys(ids, now))
+            if now >= self._next_sweep:
+                self._sweep()
+
+    def _sweep(self):
+        """Close what has been idle for the time to live, and say so."""
+        if not self.ttl:
+            return
+        now = self._clock()
+        self._next_sweep = now + self.ttl / 4
+        for id in [id for id, seen in self._seen.items() if now - seen >= self.ttl]:
+            last = self.state(id)
+            self.close(id)
+            self.evicted += 1
+            if self.on_evict:
+                self.on_evict(id, last)
+
+
+@lru_cache(maxsize=4)
+def _ones(count):
+    """One sample each: the lengths of a batch, made once for a size."""
+    return np.ones(count, np.int64)
+
+
+def _hashable(id):
+    return isinstance(id, (str, int))
+
+
+def _check_id(id):
+    if isinstance(id, bool) or not isinstance(id, (str, int)):
+        raise InputError(f"a stream id is a string or a whole number, got {id!r}")
+    if isinstance(id, str) and not 0 < len(id.encode()) <= LONGEST_ID:
+        raise InputError(f"a stream id has 1 to {LONGEST_ID} bytes in UTF-8, this one has {len(id.encode())}: {id[:80]!r}")
+    if isinstance(id, int) and not -(1 << 63) <= id < 1 << 63:
+        raise InputError(f"a whole number as stream id must fit 64 bits, got {id}")
+
+
+def _checked_capacity(capacity):
+    if capacity is not None and (isinstance(capacity, bool) or not isinstance(capacity, (int, np.integer)) or capacity < 1):
+        raise ConfigError(f"capacity must be a whole number of 1 or more, or None for no limit; got {capacity!r}")
+    return None if capacity is None else int(capacity)

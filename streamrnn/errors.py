@@ -1,0 +1,48 @@
+"""Everything streamrnn raises on purpose: one tree, each message says what was expected, what came and what to do.
+
+StreamRNNError
+├── ConfigError (ValueError)      a model or an engine that cannot be built
+├── InputError (ValueError)       a sample, batch or id of the wrong width, kind or value; nothing was stepped
+├── StateError (ValueError)       a state row or snapshot that belongs to another model
+├── UnknownStream (LookupError)   an id the engine has never seen, or a handle whose stream was closed
+├── EngineFull                    a new stream, and no slot left for it
+├── EngineBusy (RuntimeError)     two threads in one engine at once
+├── FileError (ValueError)        a model or snapshot file that is truncated, changed or foreign
+└── MissingExtra (ImportError)    an optional package is needed: the message has its install command
+"""
+
+
+class StreamRNNError(Exception):
+    """The root: catch this to catch everything streamrnn raises on purpose."""
+
+
+class ConfigError(StreamRNNError, ValueError):
+    pass
+
+
+class InputError(StreamRNNError, ValueError):
+    pass
+
+
+class StateError(StreamRNNError, ValueError):
+    pass
+
+
+class UnknownStream(StreamRNNError, LookupError):
+    pass
+
+
+class EngineFull(StreamRNNError):
+    pass
+
+
+class EngineBusy(StreamRNNError, RuntimeError):
+    pass
+
+
+class FileError(StreamRNNError, ValueError):
+    pass
+
+
+class MissingExtra(StreamRNNError, ImportError):
+    pass

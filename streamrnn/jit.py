@@ -1,0 +1,134 @@
+"""How streamrnn compiles: the flags, the processor's features, and a cache folder of its own that nothing can poison.
+
+The folder is named by a hash of this package's sources, Numba, Python and the processor, so an edited file, an upgrade
+or another host starts a fresh one. Each entry carries a digest: a truncated or flipped file means compile again. Where
+the folder cannot be written, everything is compiled in memory. STREAMRNN_CACHE_DIR moves it.
+"""
+import hashlib
+import os
+import pickle
+import sys
+from functools import cache
+from pathlib import Path
+
+import numba
+from llvmlite import binding
+from numba import njit
+from numba.core import config
+from numba.core.caching import CompileResultCacheImpl, _Cache
+
+CPU = config.CPU_NAME or binding.get_host_cpu_name()
+
+
+def _features():
+    """Names of the instruction sets Numba compiles for: NUMBA_CPU_FEATURES, or what the host has."""
+    if config.CPU_FEATURES is not None:
+        return frozenset(name[1:] for name in config.CPU_FEATURES.split(",") if name.startswith("+"))
+    return frozenset(name for name, present in binding.get_host_cpu_features().items() if present)
+
+
+FEATURES = _features()
+
+
+def inline(function):
+    """A piece of a kernel: compiled into its caller, never called by itself."""
+    return njit(function, error_model="numpy", forceinline=True)
+
+
+def part(function):
+    """A piece of a kernel with a body of its own, called from others."""
+    return njit(function, error_model="numpy")
+
+
+def kernel(signature, nogil=True):
+    """A function that Python calls: one signature, compiled at its first use or read from the cache."""
+    def decorate(function):
+        dispatcher = njit(function, error_model="numpy", nogil=nogil)
+        dispatcher._cache = _SafeCache(function)
+        KERNELS.append((dispatcher, signature))
+        return dispatcher
+    return decorate
+
+
+KERNELS = []
+"""Every kernel with its signature, in the order of definition."""
+
+
+def ready(dispatcher):
+    """Compile a kernel, or load it, unless that has been done; after this it takes its one signature and no other."""
+    if not dispatcher.signatures:
+        signature = next(s for d, s in KERNELS if d is dispatcher)
+        dispatcher.compile(signature)
+        dispatcher.disable_compile()
+    return dispatcher
+
+
+def from_cache(dispatcher):
+    return bool(dispatcher.stats.cache_hits)
+
+
+@cache
+def cache_folder():
+    """Where this package, with this Numba on this processor, keeps its compiled code."""
+    root = os.environ.get("STREAMRNN_CACHE_DIR")
+    if root is None:
+        home = Path.home()
+        root = {"darwin": home / "Library/Caches", "win32": Path(os.environ.get("LOCALAPPDATA", home))}.get(
+            sys.platform, Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")) / "streamrnn"
+    key = hashlib.blake2b(digest_size=12)
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        key.update(path.name.encode() + path.read_bytes())
+    key.update(repr((numba.__version__, sys.version, CPU, sorted(FEATURES), config.OPT)).encode())
+    return Path(root) / key.hexdigest()
+
+
+class _SafeCache(_Cache):
+    """One file a kernel and signature: digest, then the pickled result. Written whole or not at all."""
+
+    def __init__(self, function):
+        self._impl = CompileResultCacheImpl.__new__(CompileResultCacheImpl)
+        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._on = True
+
+    @property
+    def cache_path(self):
+        return str(cache_folder())
+
+    def _file(self, signature):
+        key = hashlib.blake2b(repr(signature).encode(), digest_size=6).hexdigest()
+        return cache_folder() / f"{self._name}-{key}.bin"
+
+    def load_overload(self, sig, target_context):
+        if not self._on:
+            return None
+        try:
+            content = self._file(sig).read_bytes()
+            digest, payload = content[:32], content[32:]
+            if hashlib.blake2b(payload, digest_size=32).digest() != digest:
+                return None
+            target_context.refresh()
+            return self._impl.rebuild(target_context, pickle.loads(payload))
+        except Exception:  # whatever is wrong with a cache, compiling is the answer
+            return None
+
+    def save_overload(self, sig, data):
+        if not self._on:
+            return
+        payload = pickle.dumps(self._impl.reduce(data), protocol=pickle.HIGHEST_PROTOCOL)
+        path = self._file(sig)
+        draft = path.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(hashlib.blake2b(payload, digest_size=32).digest() + payload)
+            os.replace(draft, path)
+        except OSError:  # read-only or full: this process has its code, the next will compile too
+            draft.unlink(missing_ok=True) if draft.parent.is_dir() and os.access(draft.parent, os.W_OK) else None
+
+    def enable(self):
+        self._on = True
+
+    def disable(self):
+        self._on = False
+
+    def flush(self):
+        pass

@@ -1,0 +1,324 @@
+"""A Numba value that is LANES float32s wide, and pointers to float32: a kernel says its SIMD instead of hoping for it.
+
+`load`, `store`, `splat`, `fma`, `select`, the four operators and the comparisons work on lanes; `fma`, `clamp`, `larger`
+and `exponent` take floats and lanes alike, so maths built on them is written once and gives the same bits either way.
+LANES follows the processor Numba compiles for: 16 with AVX-512, 8 with AVX, 4 elsewhere (SSE, NEON).
+"""
+import operator
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+from streamrnn.jit import FEATURES
+
+LANES = 16 if "avx512f" in FEATURES else 8 if "avx" in FEATURES else 4
+REGISTERS = 16 if LANES == 8 or ("sse2" in FEATURES and LANES == 4) else 32
+BLOCK = 16  # every buffer is padded to a multiple of this, whatever LANES is: a row means the same on every host
+
+FLOAT, INT, LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+VECTOR, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT, LANES)
+floats = types.CPointer(types.float32)
+
+
+class LanesType(types.Type):
+    def __init__(self):
+        super().__init__(name=f"float32x{LANES}")
+
+
+lanes = LanesType()
+
+
+@register_model(LanesType)
+class LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, VECTOR)
+
+
+# -- LLVM pieces, shared with the tile ---------------------------------------------------------------------------------
+
+def emit_splat(builder, scalar, kind=VECTOR):
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, INT(0))
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(INT, kind.count), [0] * kind.count))
+
+
+def emit_load(builder, pointer, index, align=4):
+    return builder.load(builder.bitcast(builder.gep(pointer, [index]), VECTOR.as_pointer()), align=align)
+
+
+def emit_store(builder, value, pointer, index, align=4):
+    builder.store(value, builder.bitcast(builder.gep(pointer, [index]), VECTOR.as_pointer()), align=align)
+
+
+def emit_call(builder, name, kind, *args):
+    """An LLVM intrinsic over one type, named for it: llvm.fma.f32, llvm.fma.v16f32."""
+    suffix = f"v{kind.count}f32" if isinstance(kind, ir.VectorType) else "f32"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), f"{name}.{suffix}")
+    return builder.call(function, args)
+
+
+def emit_fma(builder, a, b, c):
+    return emit_call(builder, "llvm.fma", c.type, a, b, c)
+
+
+def _widen(builder, values, kinds):
+    return [v if t == lanes else emit_splat(builder, v) for v, t in zip(values, kinds, strict=True)]
+
+
+def _wide(*kinds):
+    """Is this a call on lanes (some argument is; the others may be floats to splat)?"""
+    return lanes in kinds and all(k in (lanes, types.float32) for k in kinds)
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+@intrinsic
+def pointer(typing, address):
+    """An integer address as a pointer to float32."""
+    def lower(context, builder, sig, args):
+        return builder.inttoptr(args[0], FLOAT.as_pointer())
+    return floats(types.int64), lower
+
+
+@intrinsic
+def data(typing, array):
+    """Where an array's first element lies."""
+    def lower(context, builder, sig, args):
+        return context.make_array(sig.args[0])(context, builder, args[0]).data
+    return floats(array), lower
+
+
+@intrinsic
+def at(typing, p, offset):
+    def lower(context, builder, sig, args):
+        return builder.gep(args[0], [args[1]])
+    return floats(floats, types.int64), lower
+
+
+@intrinsic
+def load(typing, p, index):
+    def lower(context, builder, sig, args):
+        return emit_load(builder, *args)
+    return lanes(floats, types.int64), lower
+
+
+@intrinsic
+def store(typing, p, index, value):
+    def lower(context, builder, sig, args):
+        emit_store(builder, args[2], args[0], args[1])
+        return context.get_dummy_value()
+    return types.void(floats, types.int64, lanes), lower
+
+
+@intrinsic
+def get(typing, p, index):
+    def lower(context, builder, sig, args):
+        return builder.load(builder.gep(args[0], [args[1]]), align=4)
+    return types.float32(floats, types.int64), lower
+
+
+@intrinsic
+def put(typing, p, index, value):
+    def lower(context, builder, sig, args):
+        builder.store(args[2], builder.gep(args[0], [args[1]]), align=4)
+        return context.get_dummy_value()
+    return types.void(floats, types.int64, types.float32), lower
+
+
+@intrinsic
+def prefetch(typing, p, index):
+    """Ask for the cache line of p[index], to be read and written soon."""
+    def lower(context, builder, sig, args):
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [place.type, INT, INT, INT])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8"), [place, INT(1), INT(3), INT(1)])
+        return context.get_dummy_value()
+    return types.void(floats, types.int64), lower
+
+
+@intrinsic
+def splat(typing, scalar):
+    def lower(context, builder, sig, args):
+        return emit_splat(builder, args[0])
+    return lanes(types.float32), lower
+
+
+# -- arithmetic: floats, lanes and plain Python round the same -----------------------------------------------------------
+
+def fma(a, b, c):
+    """a*b + c, rounded once. (Plain Python: rounded from float64, whose product of two float32s is exact.)"""
+    return np.float32(float(a) * float(b) + float(c))
+
+
+@intrinsic
+def _fma_lanes(typing, a, b, c):
+    def lower(context, builder, sig, args):
+        return emit_fma(builder, *_widen(builder, args, sig.args))
+    return lanes(a, b, c), lower
+
+
+@intrinsic
+def _fma_float(typing, a, b, c):
+    def lower(context, builder, sig, args):
+        return emit_fma(builder, *args)
+    return types.float32(types.float32, types.float32, types.float32), lower
+
+
+@overload(fma)
+def _fma(a, b, c):
+    if _wide(a, b, c):
+        return lambda a, b, c: _fma_lanes(a, b, c)
+    return lambda a, b, c: _fma_float(a, b, c)
+
+
+def larger(a, b):
+    """The larger of two; b where they compare false (llvm's maxnum costs three instructions for NaN's sake)."""
+    return a if a > b else b
+
+
+def smaller(a, b):
+    return a if a < b else b
+
+
+def _pick(comparison):
+    @intrinsic
+    def pick(typing, a, b):
+        def lower(context, builder, sig, args):
+            a, b = _widen(builder, args, sig.args)
+            return builder.select(builder.fcmp_ordered(comparison, a, b), a, b)
+        return lanes(a, b), lower
+    return pick
+
+
+_larger_lanes, _smaller_lanes = _pick(">"), _pick("<")
+
+
+@overload(larger)
+def _larger(a, b):
+    if _wide(a, b):
+        return lambda a, b: _larger_lanes(a, b)
+    return lambda a, b: a if a > b else b
+
+
+@overload(smaller)
+def _smaller(a, b):
+    if _wide(a, b):
+        return lambda a, b: _smaller_lanes(a, b)
+    return lambda a, b: a if a < b else b
+
+
+def power_of_two(x):
+    """2**n for a whole number n in [-126, 127] held in a float: its exponent bits, nothing rounded."""
+    return np.int32((int(x) + 127) << 23).view(np.float32)
+
+
+def _power(kind, vector, integers):
+    @intrinsic
+    def power(typing, x):
+        def lower(context, builder, sig, args):
+            one = integers(127) if integers is INT else ir.Constant(integers, [127] * LANES)
+            shift = integers(23) if integers is INT else ir.Constant(integers, [23] * LANES)
+            return builder.bitcast(builder.shl(builder.add(builder.fptosi(args[0], integers), one), shift), vector)
+        return kind(kind), lower
+    return power
+
+
+_power_lanes, _power_float = _power(lanes, VECTOR, INTS), _power(types.float32, FLOAT, INT)
+
+
+@overload(power_of_two)
+def _power_of_two(x):
+    if x == lanes:
+        return lambda x: _power_lanes(x)
+    return lambda x: _power_float(x)
+
+
+def root(x):
+    return np.sqrt(np.float32(x))
+
+
+@intrinsic
+def _root(typing, x):
+    def lower(context, builder, sig, args):
+        return emit_call(builder, "llvm.sqrt", FLOAT, args[0])
+    return types.float32(types.float32), lower
+
+
+@overload(root)
+def _root_float(x):
+    return lambda x: _root(x)
+
+
+def _operator(python_operator, instruction):
+    @intrinsic
+    def on_lanes(typing, a, b):
+        def lower(context, builder, sig, args):
+            return getattr(builder, instruction)(*_widen(builder, args, sig.args))
+        return lanes(a, b), lower
+
+    @overload(python_operator)
+    def choose(a, b):
+        if _wide(a, b):
+            return lambda a, b: on_lanes(a, b)
+        return None
+
+
+_operator(operator.add, "fadd")
+_operator(operator.sub, "fsub")
+_operator(operator.mul, "fmul")
+_operator(operator.truediv, "fdiv")
+
+
+# -- sums over a vector: 16 partial sums, folded in halves, whatever LANES is ------------------------------------------
+
+FOLDED = ir.VectorType(FLOAT, BLOCK)
+
+
+def _fold(builder, value):
+    width = BLOCK
+    while width > 1:
+        width //= 2
+        halves = [builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(INT, width), list(range(start, start + width))))
+                  for start in (0, width)]
+        value = builder.fadd(*halves)
+    return builder.extract_element(value, INT(0))
+
+
+def _summed(builder, count, add):
+    """add(offset, partial sums) over blocks of 16, then folded."""
+    before = builder.block
+    loop, after = builder.append_basic_block("sum"), builder.append_basic_block("fold")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    k, acc = builder.phi(LONG), builder.phi(FOLDED)
+    new, following = add(k, acc), builder.add(k, LONG(BLOCK))
+    for phi, first, last in ((k, LONG(0), following), (acc, ir.Constant(FOLDED, [0.0] * BLOCK), new)):
+        phi.add_incoming(first, before)
+        phi.add_incoming(last, loop)
+    builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
+    builder.position_at_end(after)
+    return _fold(builder, new)
+
+
+def _block(builder, p, k):
+    return builder.load(builder.bitcast(builder.gep(p, [k]), FOLDED.as_pointer()), align=4)
+
+
+@intrinsic
+def dot(typing, p, q, count):
+    """Sum of p[k] q[k] for k below count (1 or more); both are zero from there to a multiple of 16."""
+    def lower(context, builder, sig, args):
+        p, q, count = args
+        return _summed(builder, count, lambda k, acc: emit_fma(builder, _block(builder, p, k), _block(builder, q, k), acc))
+    return types.float32(floats, floats, types.int64), lower
+
+
+@intrinsic
+def total(typing, p, count):
+    """Sum of p[k] for k below count (1 or more); zero from there to a multiple of 16."""
+    def lower(context, builder, sig, args):
+        p, count = args
+        return _summed(builder, count, lambda k, acc: builder.fadd(acc, _block(builder, p, k)))
+    return types.float32(floats, types.int64), lower

@@ -1,0 +1,65 @@
+"""tanh, sigmoid and exp in fused float32 operations, written once: the same bits for a float, for lanes and on CUDA.
+
+A division costs as much as ten products, so tanh and sigmoid come as ratios too: a cell multiplies ratios and divides
+once. `tanh_ratio(x)` is (top, bottom) with tanh(x) = top / bottom; bottom lies in [1, 205].
+"""
+import numpy as np
+
+from streamrnn.jit import inline
+from streamrnn.lanes import fma, larger, power_of_two, smaller
+
+F = np.float32
+ONE, HALF = F(1), F(0.5)
+
+# tanh(x) = x P(x^2) / Q(x^2) on [-8.1, 8.1]: minimax, |error| < 4e-7 in float32, exactly +-1 at the ends
+LIMIT = F(8.1)
+P0, P1, P2, P3 = F(0.9999992847442627), F(0.12904532253742218), F(0.002929104957729578), F(1.120622346206801e-05)
+Q1, Q2, Q3, Q4 = F(0.46237605810165405), F(0.023723896592855453), F(0.00023566086019854993), F(2.390788438333402e-07)
+
+# exp(x) = 2^n exp(r), n whole, |r| <= ln(2)/2; the polynomial is Taylor's, its error is below the rounding
+LOWEST, HIGHEST = F(-87), F(88)
+LOG2E, LN2_HIGH, LN2_LOW = F(1.4426950408889634), F(0.693359375), F(-2.1219444e-4)
+ROUND = F(12582912)  # 1.5 * 2^23: adding it rounds to a whole number
+E2, E3, E4, E5, E6 = F(1 / 2), F(1 / 6), F(1 / 24), F(1 / 120), F(1 / 720)
+
+@inline
+def clamp(x, limit):
+    return larger(smaller(x, limit), -limit)
+
+
+@inline
+def tanh_ratio(x):
+    x = clamp(x, LIMIT)
+    u = x * x
+    u2 = u * u
+    top = fma(u2, fma(P3, u, P2), fma(P1, u, P0))
+    bottom = fma(u2, fma(u2, Q4, fma(Q3, u, Q2)), fma(Q1, u, ONE))
+    return x * top, bottom
+
+
+@inline
+def sigmoid_ratio(x):
+    """sigmoid(x) = (1 + tanh(x/2)) / 2: the bottom lies in [2, 410]."""
+    top, bottom = tanh_ratio(HALF * x)
+    return bottom + top, bottom + bottom
+
+
+@inline
+def tanh(x):
+    top, bottom = tanh_ratio(x)
+    return top / bottom
+
+
+@inline
+def sigmoid(x):
+    top, bottom = sigmoid_ratio(x)
+    return top / bottom
+
+
+@inline
+def exp(x):
+    x = larger(smaller(x, HIGHEST), LOWEST)
+    n = fma(x, LOG2E, ROUND) - ROUND
+    r = fma(n, -LN2_LOW, fma(n, -LN2_HIGH, x))
+    p = fma(fma(fma(fma(E6, r, E5), r, E4), r, E3), r, E2)
+    return fma(r * r, p, r + ONE) * power_of_two(n)

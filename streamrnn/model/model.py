@@ -1,0 +1,181 @@
+"""Model: layers, tensors and the packed plan that the kernels run. It holds no state of any stream and never changes."""
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from types import MappingProxyType
+
+import numpy as np
+
+from streamrnn.cells import LAYERS
+from streamrnn.cells.base import Layer
+from streamrnn.errors import ConfigError
+from streamrnn.model import files
+from streamrnn.plan import build
+from streamrnn.streams import samples
+from streamrnn.streams.rows import Rows
+from streamrnn.streams.stream import Stream
+
+
+class Model:
+    """A stack of layers, and heads on top of it, over `inputs` numbers a sample.
+
+    Model(inputs=8, layers=[LSTM(64), Dense(1)], seed=0)
+    Model(inputs=8, layers=[LSTM(64)], heads={"mean": Dense(1), "spread": [Dense(16, "tanh"), Dense(1)]})
+
+    Without heads the last layer's values are the output; with heads, theirs side by side in the order given, and
+    `model.heads` says which columns are whose. A model is safe to share between threads: nothing in it changes.
+    """
+
+    def __init__(self, inputs, layers, heads=None, seed=0, *, tensors=None):
+        if isinstance(inputs, bool) or not isinstance(inputs, (int, np.integer)) or inputs < 1:
+            raise ConfigError(f"inputs must be a whole number of 1 or more, got {inputs!r}")
+        self.inputs = int(inputs)
+        self.layers = _layers(layers, "layers")
+        self._head_layers = {name: _layers(stack, f"heads[{name!r}]") for name, stack in _named(heads).items()}
+        trunk = [(f"layers.{i}", layer) for i, layer in enumerate(self.layers)]
+        tops = {name: [(f"heads.{name}.{i}", layer) for i, layer in enumerate(stack)] for name, stack in self._head_layers.items()}
+        plan, slices = build(self.inputs, trunk, tops or {"y": []}, self.config())
+        self.heads = MappingProxyType(slices if tops else {})
+        self.outputs = plan.outputs
+        self._shapes = self._expected(trunk, tops)
+        values = files.strict(tensors, self._shapes) if tensors is not None else self._draw(seed)
+        for tensor in values.values():
+            tensor.flags.writeable = False
+        self.tensors = MappingProxyType(values)
+        self.signature = plan.signature
+        self.packed = plan.assemble(values)
+
+    def _stacks(self, trunk, tops):
+        """Every named layer with the width of its input."""
+        def chain(layers, width):
+            for name, layer in layers:
+                yield name, layer, width
+                width = layer.outputs(width)
+        yield from chain(trunk, self.inputs)
+        width = self.inputs
+        for _, layer in trunk:
+            width = layer.outputs(width)
+        for layers in tops.values():
+            yield from chain(layers, width)
+
+    def _expected(self, trunk, tops):
+        self._named = list(self._stacks(trunk, tops))
+        return {f"{name}.{tensor}": shape for name, layer, width in self._named for tensor, shape in layer.parameters(width).items()}
+
+    def _draw(self, seed):
+        rng = np.random.default_rng(seed)
+        return {f"{name}.{tensor}": value for name, layer, width in self._named for tensor, value in layer.initial(width, rng).items()}
+
+    # -- what it is -----------------------------------------------------------------------------------------------------
+
+    def config(self):
+        """Everything but the tensors, as plain values: what a model file carries and `Model.from_config` takes."""
+        config = {"inputs": self.inputs, "layers": [layer.config() for layer in self.layers]}
+        if self._head_layers:
+            config["heads"] = {name: [layer.config() for layer in stack] for name, stack in self._head_layers.items()}
+        return config
+
+    @classmethod
+    def from_config(cls, config, tensors=None, seed=0):
+        def layer(entry):
+            entry = dict(entry)
+            kind = entry.pop("kind", None)
+            if kind not in LAYERS:
+                raise ConfigError(f"unknown layer kind {kind!r}: this version knows {', '.join(LAYERS)}")
+            try:
+                return LAYERS[kind](**entry)
+            except TypeError as error:
+                raise ConfigError(f"layer {kind!r} cannot be built from {entry}: {error}") from None
+        try:
+            layers = [layer(entry) for entry in config["layers"]]
+            heads = {name: [layer(entry) for entry in stack] for name, stack in config.get("heads", {}).items()}
+            inputs = config["inputs"]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"a model's config needs inputs and layers: {error!r}") from None
+        return cls(inputs, layers, heads or None, seed, tensors=tensors)
+
+    def with_tensors(self, tensors):
+        """The same layers with other values, by canonical name (`model.tensors`)."""
+        return Model.from_config(self.config(), tensors=tensors)
+
+    @property
+    def parameters(self):
+        """How many numbers the model has learnt or would learn."""
+        return sum(t.size for t in self.tensors.values())
+
+    @property
+    def row_bytes(self):
+        """What one stream's state takes."""
+        return self.packed.plan.stride * 4
+
+    @property
+    def digest(self):
+        """A hash of layers and tensors: equal digests give equal bits."""
+        key = blake2b(repr(self.config()).encode(), digest_size=16)
+        for name in sorted(self.tensors):
+            key.update(name.encode() + self.tensors[name].tobytes())
+        return key.hexdigest()
+
+    def __repr__(self):
+        show = lambda stack: ", ".join(map(repr, stack))
+        heads = "".join(f", {name}: {show(stack)}" for name, stack in self._head_layers.items())
+        return (f"<Model {self.inputs} -> {show(self.layers)}{heads} -> {self.outputs}; "
+                f"{self.parameters:,} parameters, {self.row_bytes} bytes a stream>")
+
+    # -- what it does ---------------------------------------------------------------------------------------------------
+
+    def run(self, x, lengths=None, threads=1):
+        """Whole sequences from a zero state: (T, inputs) -> (T, outputs), (B, T, inputs) -> (B, T, outputs).
+
+        With `lengths`, sequence b ends after lengths[b] samples: what stands behind is not looked at, and its results
+        are zeros.
+        """
+        one = np.ndim(x) == 2
+        x = samples.batch(x, self.inputs)
+        lengths = samples.lengths_of(lengths, *x.shape[:2])
+        rows = Rows(self.packed, capacity=max(1, len(x)), threads=threads)
+        handles = np.array([rows.open() for _ in range(len(x))], np.int64)
+        order = np.argsort(-lengths, kind="stable")  # neighbours of one length go through as a tile
+        if (order[1:] < order[:-1]).any():
+            y = np.empty((len(x), x.shape[1], self.outputs), np.float32)
+            y[order] = rows.steps(handles, np.ascontiguousarray(x[order]), lengths[order], numbers=order)
+        else:
+            y = rows.steps(handles, x, lengths)
+        return y[0] if one else y
+
+    def stream(self):
+        """A stream of its own, from a zero state: `stream.step(x_t)` for each sample."""
+        rows = Rows(self.packed, capacity=1)
+        return Stream(rows, rows.open())
+
+    def split(self, y):
+        """The columns of y by head: {"mean": ..., "spread": ...}."""
+        return {name: y[..., columns] for name, columns in self.heads.items()}
+
+    def save(self, path):
+        """Write a safetensors file: canonical tensors, the config in its metadata; whole or not at all."""
+        files.save(path, self.config(), self.tensors)
+
+
+def load(path):
+    """The model of a file that `Model.save` wrote. Refuses what it cannot vouch for; runs nothing from the file."""
+    config, tensors = files.read(path)
+    with files.blaming(path):
+        return Model.from_config(config, tensors=tensors)
+
+
+def _layers(layers, what):
+    if isinstance(layers, Layer):
+        layers = [layers]
+    if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
+        raise ConfigError(f"{what} must be a list of one or more layers such as [LSTM(64), Dense(1)], got {layers!r}")
+    return tuple(layers)
+
+
+def _named(heads):
+    if heads is None:
+        return {}
+    if not isinstance(heads, Mapping) or not all(isinstance(name, str) and name and "." not in name for name in heads):
+        raise ConfigError(f"heads must be a dict of names (no dots in them) to layers, got {heads!r}")
+    return heads

@@ -1,0 +1,162 @@
+"""A model as a plan over flat memory: layers in, an integer program, an arena and the layout of a row out.
+
+The program (kernels/frame.py) has one row per stage. The arena holds every stage's weights, packed for the tile; a
+stream's row holds its state, a segment per vector. All offsets are in floats and multiples of 16 (64 bytes).
+"""
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from streamrnn.cells import STAGES
+from streamrnn.cells.base import NEW, OLD, WORK, Gated, Place, X, Y
+from streamrnn.cells.plumbing import COPY
+from streamrnn.errors import ConfigError
+from streamrnn.kernels import frame
+from streamrnn.kernels.tile import LANES, STREAMS, blocks_of
+from streamrnn.lanes import BLOCK
+
+
+def padded(n):
+    return -(-n // BLOCK) * BLOCK
+
+
+def aligned(count):
+    """Zeroed float32s that start on a cache line."""
+    raw = np.zeros(count + BLOCK, np.float32)
+    start = -raw.ctypes.data % 64 // 4
+    return raw[start:start + count]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One named vector of a stream's row."""
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A plan with weights: the program points into the arena, both must live as long as it runs."""
+    plan: "Plan"
+    program: np.ndarray
+    arena: np.ndarray
+
+
+class Plan:
+    """What `Layer.emit` writes to: segments of the row, work space, stages."""
+
+    def __init__(self, inputs, config=None):
+        self.inputs, self.outputs = inputs, 0
+        self.signature = blake2b(repr(config).encode(), digest_size=8).hexdigest()  # whose a row is, whatever the weights
+        self.segments = []
+        self.stride = self.work_size = self.arena_size = self.vocabulary = 0
+        self.layer = ""       # whose turn it is: names its segments and finds its tensors
+        self._rows, self._weights = [], []
+
+    # -- what a layer asks for ------------------------------------------------------------------------------------------
+
+    def state(self, name, size):
+        """A vector that lives from step to step."""
+        place = Place(NEW, self.stride)
+        self.segments.append(Segment(f"{self.layer}.{name}", self.stride, size))
+        self.stride += padded(size)
+        return place
+
+    def work(self, size):
+        """A vector that lives within one step."""
+        place = Place(WORK, self.work_size)
+        self.work_size += padded(size)
+        return place
+
+    def tokens(self, vocabulary):
+        self.vocabulary = vocabulary
+
+    def gated(self, stage, layer, source, inputs, hidden, reads, writes, weights):
+        units = layer.units
+        spare = -1
+        if hidden in writes and -(-units // LANES) > min(blocks_of(stage, 1), blocks_of(stage, STREAMS)):
+            spare = self.work(units).code
+        before = lambda place: Place(OLD, place.offset) if place.space == NEW else place
+        row = {frame.INPUTS: inputs, frame.UNITS: units, frame.SOURCE: source.code, frame.SPARE: spare}
+        if hidden is not None:
+            row |= {frame.HIDDENS: units, frame.HIDDEN: before(hidden).code}
+        row |= {frame.BUFFERS + i: place.code for i, place in enumerate([*map(before, reads), *writes])}
+        self._stage(stage, row, lambda tensors: pack(weights(tensors)))
+
+    def rowwise(self, stage, source, inputs, target, units, weights=None, state=None):
+        if stage.padded and source.space == X:
+            copied = self.work(inputs)
+            self.rowwise(COPY, source, inputs, copied, inputs)
+            source = copied
+        row = {frame.INPUTS: inputs, frame.UNITS: units, frame.SOURCE: source.code, frame.BUFFERS: target.code,
+               frame.STATE: state.offset if state else 0}
+        self._stage(stage, row, weights)
+
+    # -- putting it together --------------------------------------------------------------------------------------------
+
+    def _stage(self, stage, row, weights):
+        self._rows.append({frame.KIND: STAGES.index(stage), **row})
+        self._weights.append((self.layer, weights))
+
+    def result(self, source, units):
+        """These values are the next ones of the model's output."""
+        target = Place(Y, self.outputs)
+        last = self._rows[-1] if self._rows else None
+        stage = STAGES[last[frame.KIND]] if last else None
+        if not isinstance(stage, Gated) and stage and stage.exact and last[frame.BUFFERS] == source.code:
+            last[frame.BUFFERS] = target.code  # it writes just its units: straight into the result
+        else:
+            self.rowwise(COPY, source, units, target, units)
+        self.outputs += units
+
+    def assemble(self, tensors):
+        """The plan with these tensors packed into an arena, ready to run."""
+        parts, offset = [], 0
+        rows = np.zeros((len(self._rows), frame.COLUMNS), np.int64)
+        for number, (row, (layer, weights)) in enumerate(zip(self._rows, self._weights, strict=True)):
+            own = {name.removeprefix(layer + "."): t for name, t in tensors.items() if name.startswith(layer + ".")}
+            part = weights(own) if weights else np.zeros(0, np.float32)
+            for column, value in row.items():
+                rows[number, column] = value
+            rows[number, frame.WEIGHTS] = offset
+            parts.append((offset, part))
+            offset += padded(part.size)
+        arena = aligned(offset)
+        for start, part in parts:
+            arena[start:start + part.size] = part
+        header = np.zeros(frame.HEADER, np.int64)
+        header[[frame.STAGES, frame.INPUTS_OF_MODEL, frame.OUTPUTS_OF_MODEL, frame.STRIDE, frame.WORK_SIZE, frame.TOKENS, frame.ARENA]] = (
+            len(self._rows), self.inputs, self.outputs, self.stride, self.work_size, self.vocabulary, arena.ctypes.data)
+        return Packed(self, np.concatenate([header, rows.ravel()]), arena)
+
+
+def pack(gates):
+    """Bias, hidden and input weights in the tile's order (kernels/tile.py), units padded with zeros."""
+    bias, hidden, inputs = (np.moveaxis(np.asarray(part, np.float32), 1, -1) for part in gates)  # (gates, ..., units)
+    rows = np.concatenate([bias, hidden.swapaxes(0, 1).reshape(-1, bias.shape[-1]), inputs.swapaxes(0, 1).reshape(-1, bias.shape[-1])])
+    units = bias.shape[-1]
+    full = np.zeros((len(rows), -(-units // LANES) * LANES), np.float32)
+    full[:, :units] = rows
+    return full.reshape(len(rows), -1, LANES).swapaxes(0, 1).ravel()
+
+
+def build(inputs, named_layers, heads, config):
+    """The plan of a trunk [(name, layer)] and of heads {name: [(name, layer)]} that read the trunk's output."""
+    plan = Plan(inputs, config)
+
+    def chain(layers, source, width):
+        for plan.layer, layer in layers:
+            source, width = layer.emit(plan, source, width), layer.outputs(width)
+        return source, width
+
+    source, width = chain(named_layers, Place(X, 0), inputs)
+    slices = {}
+    for name, layers in heads.items():
+        end, size = chain(layers, source, width)
+        slices[name] = slice(plan.outputs, plan.outputs + size)
+        plan.result(end, size)
+    if not plan.outputs:
+        raise ConfigError("a model needs at least one output")
+    return plan, slices

@@ -1,0 +1,43 @@
+"""Stream: one stream of a model, stepped a sample at a time."""
+import numpy as np
+
+from streamrnn.streams import samples
+from streamrnn.streams.state import check_row, copy_row
+
+
+class Stream:
+    """`step(x_t)` takes one sample and keeps the state; `model.stream()` and `engine.stream(id)` make one.
+
+    A step is atomic: threads may share a stream, and their samples go in one by one in some order. While `run` works
+    in one thread, a step from another raises EngineBusy.
+    """
+
+    __slots__ = ("_handle", "_rows", "_step")
+
+    def __init__(self, rows, handle):
+        self._rows, self._handle, self._step = rows, handle, rows.step
+
+    def step(self, x):
+        """One sample (inputs,) -> its result (outputs,), a fresh array."""
+        return self._step(self._handle, x)
+
+    def run(self, x):
+        """Several samples (T, inputs) in a row -> (T, outputs); goes on from the state, as T steps would."""
+        x = samples.batch(x, self._rows.plan.inputs)
+        return self._rows.steps(np.array([self._handle], np.int64), x, samples.lengths_of(None, *x.shape[:2]))[0]
+
+    def reset(self):
+        """Back to the zero state."""
+        self._rows.row(self._handle)[:] = 0
+
+    def state(self):
+        """A copy of the state (streams.state.Row): `row["layers.0.h"]` is a part of it."""
+        return copy_row(self._rows, self._handle)
+
+    def set_state(self, row):
+        """Put a state back that `state` gave."""
+        values = check_row(self._rows.plan, row)
+        self._rows.row(self._handle)[:] = values
+
+    def __repr__(self):
+        return f"<Stream: {self._rows.plan.inputs} -> {self._rows.plan.outputs}, {self._rows.stride * 4} bytes of state>"
