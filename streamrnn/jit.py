@@ -76,8 +76,10 @@ def cache_folder():
         root = {"darwin": home / "Library/Caches", "win32": Path(os.environ.get("LOCALAPPDATA", home))}.get(
             sys.platform, Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")) / "streamrnn"
     key = hashlib.blake2b(digest_size=12)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        key.update(path.name.encode() + path.read_bytes())
+    package = Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        if path.parent.name != "cli":  # no kernel hangs on the command line
+            key.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     key.update(repr((numba.__version__, sys.version, CPU, sorted(FEATURES), config.OPT)).encode())
     return Path(root) / key.hexdigest()
 
@@ -88,6 +90,7 @@ class _SafeCache(_Cache):
     def __init__(self, function):
         self._impl = CompileResultCacheImpl.__new__(CompileResultCacheImpl)
         self._name = f"{function.__module__}.{function.__qualname__}"
+        self._source = Path(function.__code__.co_filename)  # a kernel may live outside the package
         self._on = True
 
     @property
@@ -95,7 +98,7 @@ class _SafeCache(_Cache):
         return str(cache_folder())
 
     def _file(self, signature):
-        key = hashlib.blake2b(repr(signature).encode(), digest_size=6).hexdigest()
+        key = hashlib.blake2b(repr(signature).encode() + self._source.read_bytes(), digest_size=6).hexdigest()
         return cache_folder() / f"{self._name}-{key}.bin"
 
     def load_overload(self, sig, target_context):

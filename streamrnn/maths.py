@@ -11,7 +11,7 @@ from streamrnn.lanes import fma, larger, power_of_two, smaller
 F = np.float32
 ONE, HALF = F(1), F(0.5)
 
-# tanh(x) = x P(x^2) / Q(x^2) on [-8.1, 8.1]: minimax, |error| < 4e-7 in float32, exactly +-1 at the ends
+# tanh(x) = x P(x^2) / Q(x^2) on [-8.1, 8.1]: minimax, |error| < 4e-7 in float32, never beyond +-1
 LIMIT = F(8.1)
 P0, P1, P2, P3 = F(0.9999992847442627), F(0.12904532253742218), F(0.002929104957729578), F(1.120622346206801e-05)
 Q1, Q2, Q3, Q4 = F(0.46237605810165405), F(0.023723896592855453), F(0.00023566086019854993), F(2.390788438333402e-07)

@@ -9,12 +9,12 @@ from hashlib import blake2b
 import numpy as np
 
 from streamrnn.cells import STAGES
-from streamrnn.cells.base import NEW, OLD, WORK, Gated, Place, X, Y
+from streamrnn.cells.base import NEW, OLD, WORK, Place, Rowwise, X, Y
 from streamrnn.cells.plumbing import COPY
 from streamrnn.errors import ConfigError
 from streamrnn.kernels import frame
-from streamrnn.kernels.tile import LANES, STREAMS, blocks_of
-from streamrnn.lanes import BLOCK
+from streamrnn.kernels.tile import needs_copy
+from streamrnn.lanes import BLOCK, LANES
 
 
 def padded(n):
@@ -76,7 +76,7 @@ class Plan:
     def gated(self, stage, layer, source, inputs, hidden, reads, writes, weights):
         units = layer.units
         spare = -1
-        if hidden in writes and -(-units // LANES) > min(blocks_of(stage, 1), blocks_of(stage, STREAMS)):
+        if hidden in writes and needs_copy(stage, units):
             spare = self.work(units).code
         before = lambda place: Place(OLD, place.offset) if place.space == NEW else place
         row = {frame.INPUTS: inputs, frame.UNITS: units, frame.SOURCE: source.code, frame.SPARE: spare}
@@ -100,12 +100,12 @@ class Plan:
         self._rows.append({frame.KIND: STAGES.index(stage), **row})
         self._weights.append((self.layer, weights))
 
-    def result(self, source, units):
-        """These values are the next ones of the model's output."""
+    def result(self, source, units, shared):
+        """These values are the next ones of the model's output; `shared`: something else may read them too."""
         target = Place(Y, self.outputs)
         last = self._rows[-1] if self._rows else None
         stage = STAGES[last[frame.KIND]] if last else None
-        if not isinstance(stage, Gated) and stage and stage.exact and last[frame.BUFFERS] == source.code:
+        if not shared and isinstance(stage, Rowwise) and stage.exact and last[frame.BUFFERS] == source.code:
             last[frame.BUFFERS] = target.code  # it writes just its units: straight into the result
         else:
             self.rowwise(COPY, source, units, target, units)
@@ -155,8 +155,9 @@ def build(inputs, named_layers, heads, config):
     slices = {}
     for name, layers in heads.items():
         end, size = chain(layers, source, width)
+        shared = end == source and len(heads) > 1
         slices[name] = slice(plan.outputs, plan.outputs + size)
-        plan.result(end, size)
+        plan.result(end, size, shared)
     if not plan.outputs:
         raise ConfigError("a model needs at least one output")
     return plan, slices

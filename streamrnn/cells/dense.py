@@ -46,7 +46,7 @@ class Dense(Layer):
         positive(self, "units")
         if self.activation == "linear":
             object.__setattr__(self, "activation", None)
-        if self.activation is not None and self.activation not in activations.BY_NAME:
+        if self.activation is not None and self.activation not in tuple(activations.BY_NAME):
             raise ConfigError(f"Dense: activation must be None, linear, {', '.join(activations.BY_NAME)}; got {self.activation!r}")
 
     def outputs(self, inputs):

@@ -31,7 +31,7 @@ class RNN(Recurrent):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.activation not in UNITS:
+        if self.activation not in tuple(UNITS):
             raise ConfigError(f"RNN: activation must be one of {', '.join(UNITS)}, got {self.activation!r}")
 
     def emit(self, plan, source, inputs):

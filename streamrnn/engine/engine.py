@@ -54,7 +54,7 @@ class Engine:
             raise ConfigError(f"an engine needs a Model, got {model!r}: load one with streamrnn.load(path)")
         if device != "cpu":
             raise ConfigError(f"device must be \"cpu\", got {device!r}")
-        if ttl is not None and not ttl > 0:
+        if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0):
             raise ConfigError(f"ttl must be seconds above 0, or None to keep streams for ever; got {ttl!r}")
         self._rows = Rows(model.packed, _checked_capacity(capacity), threads)
         self.model, self.ttl, self.on_evict = model, ttl, on_evict
@@ -69,14 +69,17 @@ class Engine:
 
     def step(self, id, x):
         """One sample of one stream -> its result (outputs,)."""
-        handle = self._handles.get(id)
+        try:
+            handle = self._handles.get(id)
+        except TypeError:
+            handle = None
         if handle is None or self.ttl:
             return self._first_step(id, x)
         return self._rows.step(handle, x)
 
     def _first_step(self, id, x):
         """A step that opens the stream if it is new; a refused sample leaves no stream behind."""
-        known = id in self._handles
+        known = id in self
         if not known:
             samples.sample(x, self.model.inputs)
         handle = self._open(id)
@@ -113,7 +116,9 @@ class Engine:
 
     def group(self, ids):
         """The streams of these ids, looked up (or opened) once: what step_many takes instead of ids, at no cost a call."""
-        return Group(self, *self._resolve(ids, []))
+        group = Group(self, *self._resolve(ids, []))
+        self._touch(self._ids_of(group.handles))
+        return group
 
     def _resolve(self, ids, opened):
         """(handles, are they all different) of a batch of ids; new ones are opened and noted in `opened`."""
@@ -123,6 +128,7 @@ class Engine:
             return ids.handles, ids.distinct
         if type(ids) is list and ids == self._batch:
             return self._resolved
+        self._sweep()
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
             raise InputError(f"ids must be a list of stream ids, got {ids!r}")
         ids = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
@@ -132,7 +138,7 @@ class Engine:
                 for n, handle in enumerate(handles):
                     if handle is None:
                         new = ids[n] not in self._handles if _hashable(ids[n]) else True
-                        handles[n] = self._open(ids[n])
+                        handles[n] = self._open_now(ids[n])
                         if new:
                             opened.append(ids[n])
             except BaseException:
@@ -144,14 +150,19 @@ class Engine:
         return resolved
 
     def _ids_of(self, handles):
+        if not self.ttl:
+            return []
         wanted = set(handles.tolist())
         return [id for id, handle in self._handles.items() if handle in wanted]
 
     def _open(self, id):
+        self._sweep()
+        return self._open_now(id)
+
+    def _open_now(self, id):
         handle = self._handles.get(id) if _hashable(id) else None
         if handle is None:
-            _check_id(id)
-            self._sweep()
+            id = _checked_id(id)
             handle = self._handles[id] = self._rows.open()
         return handle
 
@@ -165,7 +176,8 @@ class Engine:
 
     def stream(self, id):
         """A Stream bound to this id, opened if it is new; it stops working when the id is closed."""
-        stream = Stream(self._rows, self._open(id))
+        touch = (lambda: self._touch([id])) if self.ttl else None
+        stream = Stream(self._rows, self._open(id), touch)
         self._touch([id])
         return stream
 
@@ -246,17 +258,17 @@ class Engine:
 
     def _touch(self, ids):
         if self.ttl:
-            now = self._clock()
-            self._seen.update(dict.fromkeys(ids, now))
-            if now >= self._next_sweep:
-                self._sweep()
+            self._seen.update(dict.fromkeys(ids, self._clock()))
+            self._sweep()
 
     def _sweep(self):
-        """Close what has been idle for the time to live, and say so."""
+        """Close what has been idle for the time to live, and say so; looks once in an eighth of it, or when full."""
         if not self.ttl:
             return
-        now = self._clock()
-        self._next_sweep = now + self.ttl / 4
+        now, full = self._clock(), self.capacity is not None and len(self) >= self.capacity
+        if now < self._next_sweep and not full:
+            return
+        self._next_sweep = now + self.ttl / 8
         for id in [id for id, seen in self._seen.items() if now - seen >= self.ttl]:
             last = self.state(id)
             self.close(id)
@@ -272,16 +284,24 @@ def _ones(count):
 
 
 def _hashable(id):
-    return isinstance(id, (str, int))
+    return isinstance(id, (str, int, np.integer)) and not isinstance(id, bool)
 
 
-def _check_id(id):
-    if isinstance(id, bool) or not isinstance(id, (str, int)):
+def _checked_id(id):
+    """The id as it is kept, or an InputError."""
+    if not _hashable(id):
         raise InputError(f"a stream id is a string or a whole number, got {id!r}")
-    if isinstance(id, str) and not 0 < len(id.encode()) <= LONGEST_ID:
-        raise InputError(f"a stream id has 1 to {LONGEST_ID} bytes in UTF-8, this one has {len(id.encode())}: {id[:80]!r}")
-    if isinstance(id, int) and not -(1 << 63) <= id < 1 << 63:
+    if isinstance(id, str):
+        try:
+            size = len(id.encode())
+        except UnicodeEncodeError as error:
+            raise InputError(f"a stream id must be valid Unicode: {error}") from None
+        if not 0 < size <= LONGEST_ID:
+            raise InputError(f"a stream id has 1 to {LONGEST_ID} bytes in UTF-8, this one has {size}: {id[:80]!r}")
+        return str(id)
+    if not -(1 << 63) <= id < 1 << 63:
         raise InputError(f"a whole number as stream id must fit 64 bits, got {id}")
+    return int(id)
 
 
 def _checked_capacity(capacity):

@@ -17,8 +17,8 @@ FORMAT = 1
 
 def write(path, model, rows):
     """Replace the file's content by these (id, row) pairs, or leave it as it was."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        try:
+    try:
+        with closing(sqlite3.connect(path, isolation_level=None)) as db:
             db.execute("PRAGMA synchronous=FULL")
             db.execute("BEGIN IMMEDIATE")
             tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
@@ -33,8 +33,8 @@ def write(path, model, rows):
             blobs = ((id, row.tobytes()) for id, row in rows)
             db.executemany("INSERT INTO streams VALUES (?, ?, ?)", ((id, blob, _check(id, blob)) for id, blob in blobs))
             db.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            raise FileError(f"the snapshot could not be written to {path}: {error}") from None
+    except sqlite3.Error as error:
+        raise FileError(f"the snapshot could not be written to {path}: {error}") from None
 
 
 def read(path, model, keep):

@@ -21,6 +21,7 @@ SHIFT = 10
 CHUNK = 1 << SHIFT
 FINE, WRONG_WIDTH, WRONG_VALUE, GONE, IN_USE = range(5)
 SLOT = (1 << 32) - 1
+NEAR = 1 << 18  # floats of state that stay in L2 between two batches; beyond, rows are asked for a group ahead
 
 room_for_one, room_for_group = frames.room_for(1), frames.room_for(GROUP)
 int64, float32 = types.int64, types.float32
@@ -132,10 +133,11 @@ def steps(program, chunks, handles, x, lengths, y, first, last, work, distinct):
     inputs, outputs, time = x.shape[2], y.shape[2], x.shape[1]
     xs, ys, work = data(x), data(y), pointer(work)
     one, group = room_for_one(), room_for_group()
+    far = (last - first) * stride > NEAR
     turn = 0
     for start in range(first, last, GROUP):
         stop = min(start + GROUP, last)
-        for n in range(stop, min(stop + GROUP, last)):
+        for n in range(stop, min(stop + GROUP, last) if far else stop):
             row = row_of(chunks, handles[n], stride)
             for line in range(0, stride, BLOCK):
                 prefetch(row, line)
@@ -147,9 +149,10 @@ def steps(program, chunks, handles, x, lengths, y, first, last, work, distinct):
         done = 0
         for left in range(tiles, 0, -1):  # the shortest tile is the last one: it leaves first
             shared = lengths[start + left * STREAMS - 1]
-            for _ in range(done, shared):
+            for t in range(done, shared):
+                if t > 0:
+                    next_sample(group, GROUP, left * STREAMS, inputs, outputs)
                 advance_many(program, arena, group, left, turn)
-                next_sample(group, GROUP, left * STREAMS, inputs, outputs)
                 turn = 1 - turn
             done = max(done, shared)
             for n in range(start + (left - 1) * STREAMS, start + left * STREAMS):

@@ -38,7 +38,7 @@ UNROLL = 4
 MOST_BLOCKS = 4
 ONE_STREAM, MANY_STREAMS = 8, 16 if REGISTERS == 32 else 8  # sums in flight: enough to hide the latency of an fma
 STREAMS = 4 if REGISTERS == 32 else 2  # that share a tile
-TILES = 4                              # that share a block's weights while those are in L1
+TILES = 4                              # of one call
 GROUP = STREAMS * TILES                # streams of one call
 
 
@@ -56,6 +56,12 @@ def blocks_of(stage, streams):
     return max(1, min(MOST_BLOCKS, (ONE_STREAM if streams == 1 else MANY_STREAMS) // (streams * stage.sums)))
 
 
+def needs_copy(stage, units):
+    """Does some kernel take several sweeps over the units, so that it writes what a later sweep still has to read?"""
+    count = -(-units // LANES)
+    return any(count > 1 and count != blocks_of(stage, width.streams) for width in (ONE, MANY))
+
+
 def gated(stage, width):
     """The step of one gated stage for some tiles of streams."""
     streams, room = width
@@ -67,22 +73,22 @@ def gated(stage, width):
     def step(row, arena, frame, tiles, turn):
         units, spare, hidden = row[frames.UNITS], row[frames.SPARE], row[frames.HIDDEN]
         count = (units + LANES - 1) // LANES
-        if count > blocks and spare >= 0:  # h is written while later blocks still need the old one
-            for s in range(tiles * streams):
-                old, copy = place(frame, room, hidden, s), place(frame, room, spare, s)
-                for u in range(0, units, LANES):
-                    store(copy, u, load(old, u))
-            hidden = spare
-        w = at(arena, row[frames.WEIGHTS])
         whole = count // blocks
+        keep = whole + count % blocks > 1 and spare >= 0  # h is written while later sweeps still need the old one
+        source = spare if keep else hidden
+        w = at(arena, row[frames.WEIGHTS])
         # every other step sweeps back: what the last one left in L1 is used first (blocks turn, never a sum)
         first, by = (whole - 1) * turn, 1 - 2 * turn
-        for i in range(whole):
-            for tile in range(tiles):
-                wide(row, w, frame, hidden, tile * streams, (first + by * i) * blocks * LANES)
-        for i in range(whole * blocks, count):
-            for tile in range(tiles):
-                last(row, w, frame, hidden, tile * streams, i * LANES)
+        for tile in range(0, tiles * streams, streams):
+            if keep:
+                for s in range(tile, tile + streams):
+                    old, copy = place(frame, room, hidden, s), place(frame, room, spare, s)
+                    for u in range(0, units, LANES):
+                        store(copy, u, load(old, u))
+            for i in range(whole):
+                wide(row, w, frame, source, tile, (first + by * i) * blocks * LANES)
+            for i in range(whole * blocks, count):
+                last(row, w, frame, source, tile, i * LANES)
 
     return step
 

@@ -62,7 +62,10 @@ class Model:
         return {f"{name}.{tensor}": shape for name, layer, width in self._named for tensor, shape in layer.parameters(width).items()}
 
     def _draw(self, seed):
-        rng = np.random.default_rng(seed)
+        try:
+            rng = np.random.default_rng(seed)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"seed must be a whole number of 0 or more, got {seed!r}: {error}") from None
         return {f"{name}.{tensor}": value for name, layer, width in self._named for tensor, value in layer.initial(width, rng).items()}
 
     # -- what it is -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Stream: one stream of a model, stepped a sample at a time."""
 import numpy as np
 
+from streamrnn.errors import InputError
 from streamrnn.streams import samples
 from streamrnn.streams.state import check_row, copy_row
 
@@ -12,19 +13,28 @@ class Stream:
     in one thread, a step from another raises EngineBusy.
     """
 
-    __slots__ = ("_handle", "_rows", "_step")
+    __slots__ = ("_handle", "_rows", "_step", "_touch")
 
-    def __init__(self, rows, handle):
+    def __init__(self, rows, handle, touch=None):
         self._rows, self._handle, self._step = rows, handle, rows.step
+        self._touch = touch  # tells an engine with a time to live that a sample came
 
     def step(self, x):
         """One sample (inputs,) -> its result (outputs,), a fresh array."""
-        return self._step(self._handle, x)
+        y = self._step(self._handle, x)
+        if self._touch:
+            self._touch()
+        return y
 
     def run(self, x):
         """Several samples (T, inputs) in a row -> (T, outputs); goes on from the state, as T steps would."""
         x = samples.batch(x, self._rows.plan.inputs)
-        return self._rows.steps(np.array([self._handle], np.int64), x, samples.lengths_of(None, *x.shape[:2]))[0]
+        if len(x) != 1:
+            raise InputError(f"a stream runs one sequence (T, {self._rows.plan.inputs}) at a time, got {len(x)}")
+        y = self._rows.steps(np.array([self._handle], np.int64), x, samples.lengths_of(None, *x.shape[:2]))[0]
+        if self._touch:
+            self._touch()
+        return y
 
     def reset(self):
         """Back to the zero state."""

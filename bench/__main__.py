@@ -1,0 +1,57 @@
+"""python -m bench [name ...] [--limit PATH] [--quick] [--json DIR] [--readme]"""
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from bench import report, result
+from bench.harness import pin
+from bench.limit import Limit
+
+HERE = Path(__file__).parent
+BENCHES = {
+    "one_step": "one step in the kernel, against hand-written C",
+    "python_call": "stream.step from Python, against onnxruntime and torch",
+    "many": "many streams a step: share of the core's peak, random order, two threads",
+    "sequences": "whole sequences, against the core's peak and torch",
+    "accuracy": "errors against float64 and torch, and what must be equal bit for bit",
+    "memory": "bytes a stream takes beyond its state",
+    "cold": "compiling everything, importing, and --help",
+}
+
+
+@dataclass
+class Options:
+    limit: Limit
+    rounds: int
+    quick: bool
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m bench", formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     epilog="\n".join(f"  {name:<12} {what}" for name, what in BENCHES.items()))
+    parser.add_argument("names", nargs="*", metavar="name", help="benches to run; all by default")
+    parser.add_argument("--limit", default=os.environ.get("STREAMRNN_LIMIT"), metavar="PATH", help="the limit's C source (STREAMRNN_LIMIT)")
+    parser.add_argument("--quick", action="store_true", help="few rounds: a smoke test, no figures to quote")
+    parser.add_argument("--json", type=Path, default=HERE / "results", metavar="DIR", help="where the JSON goes")
+    parser.add_argument("--readme", action="store_true", help="fill README.md's table from the JSON (runs only what is named)")
+    chosen = parser.parse_args()
+    if unknown := [name for name in chosen.names if name not in BENCHES]:
+        parser.error(f"no bench named {', '.join(unknown)}: there are {', '.join(BENCHES)}")
+    names = chosen.names or ([] if chosen.readme else list(BENCHES))
+    if names:
+        pin()
+        options = Options(Limit(chosen.limit), rounds=3 if chosen.quick else 11, quick=chosen.quick)
+        for name in names:
+            done = import_module(f"bench.{name}").run(options)
+            result.write(done, chosen.json, chosen.quick)
+            print(result.table(done), end="\n\n", flush=True)
+    if chosen.readme:
+        report.fill(HERE.parent / "README.md", chosen.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
