@@ -1,7 +1,7 @@
 """Engine: many named streams of one model."""
 import time
 from collections.abc import Iterable
-from functools import lru_cache
+from threading import RLock
 
 import numpy as np
 
@@ -19,18 +19,19 @@ LONGEST_ID = 64
 class Group:
     """Streams of one engine in a fixed order, resolved once; refused as soon as one of them is closed."""
 
-    __slots__ = ("distinct", "engine", "handles")
+    __slots__ = ("distinct", "engine", "handles", "ids")
 
-    def __init__(self, engine, handles, distinct):
-        self.engine, self.handles, self.distinct = engine, handles, distinct
+    def __init__(self, engine, ids, handles, distinct):
+        self.engine, self.ids, self.handles, self.distinct = engine, ids, handles, distinct
 
     def __len__(self):
         return len(self.handles)
 
     def __getitem__(self, order):
         """The same streams in another order, or some of them: an array of positions."""
-        handles = np.ascontiguousarray(self.handles[order])
-        return Group(self.engine, handles, len(np.unique(handles)) == len(handles))
+        order = np.arange(len(self))[order]
+        handles = self.handles[order]
+        return Group(self.engine, [self.ids[n] for n in order], handles, len(np.unique(handles)) == len(handles))
 
     def __repr__(self):
         return f"<Group of {len(self):,} streams>"
@@ -60,10 +61,11 @@ class Engine:
         self.model, self.ttl, self.on_evict = model, ttl, on_evict
         self.evicted = 0
         self._clock = clock
+        self._opening = RLock()            # two threads may open the same id at once: it is opened once
         self._handles = {}                 # id -> handle
         self._seen = {}                    # id -> when its last sample came, if there is a ttl
         self._next_sweep = clock() + ttl if ttl else float("inf")
-        self._batch, self._resolved = None, None  # the last batch's ids and what they stand for: batches tend to repeat
+        self._batch = None                 # the last batch of ids as a group: batches tend to repeat
 
     # -- stepping -------------------------------------------------------------------------------------------------------
 
@@ -87,10 +89,18 @@ class Engine:
             y = self._rows.step(handle, x)
         except BaseException:
             if not known:
-                self.close(id)
+                self._forget([id])
             raise
         self._touch([id])
         return y
+
+    def _forget(self, ids):
+        """Undo an opening, whoever is stepping meanwhile."""
+        for id in ids:
+            with self._opening:
+                self._rows.close(self._handles.pop(id), wait=True)
+                self._seen.pop(id, None)
+                self._batch = None
 
     def step_many(self, ids, x):
         """One sample for each id, (n, inputs) -> (n, outputs); an id that comes twice is stepped twice, in order.
@@ -101,33 +111,32 @@ class Engine:
         if x.ndim != 2 or x.shape[1] != self.model.inputs:
             raise InputError(f"x must be one sample a row, shape (n, {self.model.inputs}); got shape {x.shape}")
         opened = []
-        handles, distinct = self._resolve(ids, opened)
+        group = self._resolve(ids, opened)
+        handles, distinct = group.handles, group.distinct
         try:
             if len(handles) != len(x):
                 raise InputError(f"{len(handles)} ids for {len(x)} rows of x: each row needs its stream")
-            y = self._rows.steps(handles, x[:, None], _ones(len(x)), distinct=distinct)[:, 0]
+            y = self._rows.steps(handles, x[:, None], distinct=distinct)[:, 0]
         except BaseException:
-            for id in opened:
-                self.close(id)
+            self._forget(opened)
             raise
-        if self.ttl:
-            self._touch(self._ids_of(handles) if type(ids) is Group else ids)
+        self._touch(group.ids)
         return y
 
     def group(self, ids):
         """The streams of these ids, looked up (or opened) once: what step_many takes instead of ids, at no cost a call."""
-        group = Group(self, *self._resolve(ids, []))
-        self._touch(self._ids_of(group.handles))
+        group = self._resolve(ids, [])
+        self._touch(group.ids)
         return group
 
     def _resolve(self, ids, opened):
-        """(handles, are they all different) of a batch of ids; new ones are opened and noted in `opened`."""
+        """The group of a batch of ids; new ones are opened and noted in `opened`."""
         if type(ids) is Group:
             if ids.engine is not self:
                 raise InputError("this group belongs to another engine: make one with this engine's group(ids)")
-            return ids.handles, ids.distinct
-        if type(ids) is list and ids == self._batch:
-            return self._resolved
+            return ids
+        if type(ids) is list and self._batch is not None and _same(ids, self._batch.ids):
+            return self._batch
         self._sweep()
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
             raise InputError(f"ids must be a list of stream ids, got {ids!r}")
@@ -137,23 +146,15 @@ class Engine:
             try:
                 for n, handle in enumerate(handles):
                     if handle is None:
-                        new = ids[n] not in self._handles if _hashable(ids[n]) else True
+                        new = ids[n] not in self
                         handles[n] = self._open_now(ids[n])
                         if new:
                             opened.append(ids[n])
             except BaseException:
-                for id in opened:
-                    self.close(id)
+                self._forget(opened)
                 raise
-        resolved = np.array(handles, np.int64), len(set(handles)) == len(handles)
-        self._batch, self._resolved = ids, resolved
-        return resolved
-
-    def _ids_of(self, handles):
-        if not self.ttl:
-            return []
-        wanted = set(handles.tolist())
-        return [id for id, handle in self._handles.items() if handle in wanted]
+        self._batch = Group(self, ids, np.array(handles, np.int64), len(set(handles)) == len(handles))
+        return self._batch
 
     def _open(self, id):
         self._sweep()
@@ -163,7 +164,10 @@ class Engine:
         handle = self._handles.get(id) if _hashable(id) else None
         if handle is None:
             id = _checked_id(id)
-            handle = self._handles[id] = self._rows.open()
+            with self._opening:
+                handle = self._handles.get(id)
+                if handle is None:
+                    handle = self._handles[id] = self._rows.open()
         return handle
 
     # -- one stream -----------------------------------------------------------------------------------------------------
@@ -183,14 +187,15 @@ class Engine:
 
     def reset(self, id):
         """Back to the zero state."""
-        self._rows.row(self._handle(id))[:] = 0
+        self._rows.write(self._handle(id), np.zeros(self._rows.stride, np.float32))
 
     def close(self, id):
         """Forget the stream and free its slot."""
-        self._rows.close(self._handle(id))
-        del self._handles[id]
-        self._seen.pop(id, None)
-        self._batch = None
+        with self._opening:
+            self._rows.close(self._handle(id))
+            del self._handles[id]
+            self._seen.pop(id, None)
+            self._batch = None
 
     def state(self, id):
         """A copy of the stream's state; its parts by name: engine.state(id)["layers.0.h"]."""
@@ -199,7 +204,7 @@ class Engine:
     def set_state(self, id, row):
         """Give a stream a state that `state` gave, of this or another stream; opens the id if it is new."""
         values = check_row(self.model.packed.plan, row)
-        self._rows.row(self._open(id))[:] = values
+        self._rows.write(self._open(id), values)
         self._touch([id])
 
     def fork(self, id, new):
@@ -245,7 +250,7 @@ class Engine:
         rows = snapshot.read(path, model, keep)
         engine = cls(model, **options)
         for id, row in rows:
-            engine._rows.row(engine._open(id))[:] = row
+            engine._rows.write(engine._open(id), row)
         engine._touch(engine.ids)
         return engine
 
@@ -270,6 +275,8 @@ class Engine:
             return
         self._next_sweep = now + self.ttl / 8
         for id in [id for id, seen in self._seen.items() if now - seen >= self.ttl]:
+            if now - self._seen.get(id, now) < self.ttl:
+                continue  # a callback closed it, or stepped it
             last = self.state(id)
             self.close(id)
             self.evicted += 1
@@ -277,10 +284,11 @@ class Engine:
                 self.on_evict(id, last)
 
 
-@lru_cache(maxsize=4)
-def _ones(count):
-    """One sample each: the lengths of a batch, made once for a size."""
-    return np.ones(count, np.int64)
+def _same(ids, others):
+    try:
+        return ids == others
+    except ValueError:  # arrays among the ids: they are refused in their turn
+        return False
 
 
 def _hashable(id):

@@ -14,7 +14,7 @@ from streamrnn.kernels import frame as frames
 from streamrnn.kernels.advance import advance_many, advance_one
 from streamrnn.kernels.frame import fields, held, hold
 from streamrnn.kernels.tile import GROUP, STREAMS
-from streamrnn.lanes import BLOCK, at, data, get, pointer, prefetch
+from streamrnn.lanes import BLOCK, at, data, get, pointer, prefetch, put
 
 PROGRAM, CHUNKS, WORK, TURN, BUSY, MACHINE = range(6)
 SHIFT = 10
@@ -92,6 +92,24 @@ def step_one(machine, handle, x, y):
     return FINE
 
 
+@kernel(int64(int64, int64, float32[::1], int64), nogil=False)
+def move_row(machine, handle, values, write):
+    """Copy a stream's row to `values` (stride,), or `values` into the row; as atomic as a step."""
+    machine = fields(machine)
+    chunks = fields(machine[CHUNKS])
+    if not current(chunks, handle):
+        return GONE
+    if machine[BUSY] != 0:
+        return IN_USE
+    row = row_of(chunks, handle, values.shape[0])
+    for k in range(values.shape[0]):
+        if write:
+            put(row, k, values[k])
+        else:
+            values[k] = get(row, k)
+    return FINE
+
+
 @kernel(int64(int64, float32[:, :, ::1], int64[::1]))
 def first_wrong(program, x, lengths):
     """The first sample of x (n, time, inputs), as n * time + t, that a step would refuse; -1 if all are fine."""
@@ -156,7 +174,8 @@ def steps(program, chunks, handles, x, lengths, y, first, last, work, distinct):
                 turn = 1 - turn
             done = max(done, shared)
             for n in range(start + (left - 1) * STREAMS, start + left * STREAMS):
-                turn = alone(program, arena, one, chunks, handles[n], xs, ys, n * time + done, lengths[n] - done, work, turn)
+                if lengths[n] > done:
+                    turn = alone(program, arena, one, chunks, handles[n], xs, ys, n * time + done, lengths[n] - done, work, turn)
         for n in range(start + tiles * STREAMS, stop):
             turn = alone(program, arena, one, chunks, handles[n], xs, ys, n * time, lengths[n], work, turn)
 

@@ -78,7 +78,7 @@ def read(path):
     try:
         tensors = safetensors.numpy.load(content)
         size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8:8 + size]).get("__metadata__", {})
+        metadata = json.loads(content[8:8 + size]).get("__metadata__") or {}
     except Exception as error:  # the library's own errors, and numpy's for dtypes it does not know
         raise FileError(f"{path} is no safetensors file, or a damaged one ({error}): save the model again") from None
     if ENTRY not in metadata:
@@ -87,7 +87,7 @@ def read(path):
     try:
         entry = json.loads(metadata[ENTRY])
         version, config, digest = entry["format"], entry["config"], entry["digest"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileError(f"{path} has a damaged {ENTRY!r} entry ({error!r}): save the model again") from None
     if version != FORMAT:
         raise FileError(f"{path} has format {version}, this version of streamrnn reads {FORMAT}: "

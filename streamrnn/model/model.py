@@ -134,22 +134,22 @@ class Model:
         With `lengths`, sequence b ends after lengths[b] samples: what stands behind is not looked at, and its results
         are zeros.
         """
-        one = np.ndim(x) == 2
-        x = samples.batch(x, self.inputs)
-        lengths = samples.lengths_of(lengths, *x.shape[:2])
-        rows = Rows(self.packed, capacity=max(1, len(x)), threads=threads)
+        x = samples.as_float32(x)
+        one, x = x.ndim == 2, samples.batch(x, self.inputs)
+        rows = Rows(self.packed, capacity=max(1, len(x)), threads=threads, fixed=True)
         handles = np.array([rows.open() for _ in range(len(x))], np.int64)
-        order = np.argsort(-lengths, kind="stable")  # neighbours of one length go through as a tile
-        if (order[1:] < order[:-1]).any():
+        if lengths is None:
+            y = rows.steps(handles, x)
+        else:
+            lengths = samples.lengths_of(lengths, *x.shape[:2])
+            order = np.argsort(-lengths, kind="stable")  # neighbours of one length go through as a tile
             y = np.empty((len(x), x.shape[1], self.outputs), np.float32)
             y[order] = rows.steps(handles, np.ascontiguousarray(x[order]), lengths[order], numbers=order)
-        else:
-            y = rows.steps(handles, x, lengths)
         return y[0] if one else y
 
     def stream(self):
         """A stream of its own, from a zero state: `stream.step(x_t)` for each sample."""
-        rows = Rows(self.packed, capacity=1)
+        rows = Rows(self.packed, capacity=1, fixed=True)
         return Stream(rows, rows.open())
 
     def split(self, y):

@@ -8,7 +8,7 @@ F32 = np.dtype(np.float32)
 
 def as_float32(x, what="x"):
     """A contiguous float32 array. Whole numbers, booleans and other floats are converted, anything else is refused."""
-    if type(x) is np.ndarray and x.dtype == F32 and x.flags.c_contiguous:
+    if type(x) is np.ndarray and x.dtype == F32 and x.flags.carray:
         return x
     try:
         array = np.asarray(x)
@@ -18,7 +18,7 @@ def as_float32(x, what="x"):
         raise InputError(f"{what} must be numbers (float32, or what converts to it), got dtype {array.dtype}: "
                          "convert it first, for example with np.asarray(x, np.float32)")
     with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is then refused by place
-        return np.ascontiguousarray(array, np.float32)
+        return np.array(array, np.float32, order="C")  # a copy: kernels take aligned memory that could be written
 
 
 def sample(x, inputs):
@@ -52,8 +52,6 @@ def batch(x, inputs):
 
 def lengths_of(lengths, count, time):
     """One whole number from 0 to `time` for each sequence."""
-    if lengths is None:
-        return np.full(count, time, np.int64)
     array = np.asarray(lengths)
     if array.shape != (count,) or array.dtype.kind not in "iu":
         raise InputError(f"lengths must be {count} whole numbers, one for each sequence; got shape {array.shape}, dtype {array.dtype}")

@@ -27,16 +27,23 @@ class Row(np.ndarray):
             raise KeyError(f"no part {key!r} in this state: it has {', '.join(self.parts) or 'none'}")
         return super().__getitem__(key)
 
+    def __reduce__(self):
+        return _remake, (np.asarray(self).copy(), self.segments, self.signature)
+
     @property
     def parts(self):
         """Names of the state's parts."""
         return [segment.name for segment in self.segments]
 
 
-def copy_row(rows, handle):
-    row = rows.row(handle).copy().view(Row)
-    row.segments, row.signature = tuple(rows.plan.segments), rows.plan.signature
+def _remake(values, segments, signature):
+    row = values.view(Row)
+    row.segments, row.signature = segments, signature
     return row
+
+
+def copy_row(rows, handle):
+    return _remake(rows.read(handle), tuple(rows.plan.segments), rows.plan.signature)
 
 
 def check_row(plan, row):

@@ -31,14 +31,14 @@ class Stream:
         x = samples.batch(x, self._rows.plan.inputs)
         if len(x) != 1:
             raise InputError(f"a stream runs one sequence (T, {self._rows.plan.inputs}) at a time, got {len(x)}")
-        y = self._rows.steps(np.array([self._handle], np.int64), x, samples.lengths_of(None, *x.shape[:2]))[0]
+        y = self._rows.steps(np.array([self._handle], np.int64), x)[0]
         if self._touch:
             self._touch()
         return y
 
     def reset(self):
         """Back to the zero state."""
-        self._rows.row(self._handle)[:] = 0
+        self._rows.write(self._handle, np.zeros(self._rows.stride, np.float32))
 
     def state(self):
         """A copy of the state (streams.state.Row): `row["layers.0.h"]` is a part of it."""
@@ -46,8 +46,7 @@ class Stream:
 
     def set_state(self, row):
         """Put a state back that `state` gave."""
-        values = check_row(self._rows.plan, row)
-        self._rows.row(self._handle)[:] = values
+        self._rows.write(self._handle, check_row(self._rows.plan, row))
 
     def __repr__(self):
         return f"<Stream: {self._rows.plan.inputs} -> {self._rows.plan.outputs}, {self._rows.stride * 4} bytes of state>"
