@@ -21,7 +21,6 @@ SHIFT = 10
 CHUNK = 1 << SHIFT
 FINE, WRONG_WIDTH, WRONG_VALUE, GONE, IN_USE = range(5)
 SLOT = (1 << 32) - 1
-NEAR = 1 << 18  # floats of state that stay in L2 between two batches; beyond, rows are asked for a group ahead
 
 room_for_one, room_for_group = frames.room_for(1), frames.room_for(GROUP)
 int64, float32 = types.int64, types.float32
@@ -139,19 +138,19 @@ def first_gone(chunks, handles):
     return -1
 
 
-@kernel(types.void(int64, int64, int64[::1], float32[:, :, ::1], int64[::1], float32[:, :, ::1], int64, int64, int64, int64))
-def steps(program, chunks, handles, x, lengths, y, first, last, work, distinct):
+@kernel(types.void(int64, int64, int64[::1], float32[:, :, ::1], int64[::1], float32[:, :, ::1], int64, int64, int64, int64, int64))
+def steps(program, chunks, handles, x, lengths, y, first, last, work, distinct, far):
     """lengths[n] steps of the stream of handles[n], for n in [first, last): x (n, time, inputs) -> y (n, time, outputs).
 
     Streams go through in groups, time inside, so that a group's rows stay in L1 and the weights in L2. Samples must be
-    fine (first_wrong), lengths must not grow. Unless all handles are `distinct`, streams go one by one, in order.
+    fine (first_wrong), lengths must not grow. Unless all handles are `distinct`, streams go one by one, in order. Rows
+    that are too many to stay in the cache from batch to batch (`far`) are asked for a group ahead.
     """
     program, chunks = fields(program), fields(chunks)
     arena, stride, size = pointer(program[frames.ARENA]), program[frames.STRIDE], program[frames.WORK_SIZE]
     inputs, outputs, time = x.shape[2], y.shape[2], x.shape[1]
     xs, ys, work = data(x), data(y), pointer(work)
     one, group = room_for_one(), room_for_group()
-    far = (last - first) * stride > NEAR
     turn = 0
     for start in range(first, last, GROUP):
         stop = min(start + GROUP, last)

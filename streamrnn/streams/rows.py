@@ -18,6 +18,7 @@ from streamrnn.kernels.tile import GROUP
 from streamrnn.plan import aligned
 from streamrnn.streams import samples
 
+NEAR = 1 << 18  # floats of state that stay in a core's L2 between two batches
 CLOSED = "this stream was closed: open it again by its id"
 BUSY_MESSAGE = ("another thread is stepping this engine: one call at a time. Give each thread an engine of its own, "
                 "or hold a lock around the calls")
@@ -165,9 +166,10 @@ class Rows:
         parts = max(1, min(self.threads, count // (2 * GROUP))) if distinct else 1
         bounds = [round(i * count / parts / GROUP) * GROUP for i in range(parts)] + [count]
         arguments = self._program, self._table_address, handles, x, lengths, y
-        others = [self._pool.submit(kernels.steps, *arguments, bounds[i], bounds[i + 1], self._works[i], distinct)
+        how = distinct, self._next * self.stride > NEAR
+        others = [self._pool.submit(kernels.steps, *arguments, bounds[i], bounds[i + 1], self._works[i], *how)
                   for i in range(1, parts)]
-        kernels.steps(*arguments, 0, bounds[1], self._works[0], distinct)
+        kernels.steps(*arguments, 0, bounds[1], self._works[0], *how)
         for other in others:
             other.result()
 
