@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,8 @@ def cache(warm, tmp_path):
 def test_processes_that_compile_at_once_agree_and_leave_a_good_cache(cold):
     cache, outputs = cold
     assert len({results for results, _ in outputs}) == 1
-    assert len(entries(cache)) == 4
+    import_module("streamrnn.kernels.step")
+    assert len(entries(cache)) == sum(d.py_func.__module__ == "streamrnn.kernels.step" for d, _ in jit.KERNELS)
     assert [p for p in cache.rglob("*") if p.is_file() and p.suffix != ".bin"] == []
 
 
