@@ -4,8 +4,9 @@ import pytest
 from numba import njit
 
 from streamrnn import lanes
-from streamrnn.lanes import BLOCK, LANES, data, dot, fma, larger, load, smaller, splat, store, total
+from streamrnn.lanes import BLOCK, LANES, data, fma, larger, load, smaller, splat, store
 from streamrnn.maths import clamp
+from streamrnn.sums import dot, total
 
 F = np.float32
 POINTS = 64 * LANES

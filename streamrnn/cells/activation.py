@@ -2,8 +2,9 @@
 from streamrnn.cells.base import Rowwise
 from streamrnn.cells.rnn import relu
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, LANES, get, larger, load, put, splat, store, total
+from streamrnn.lanes import BLOCK, LANES, get, larger, load, put, splat, store
 from streamrnn.maths import exp, sigmoid, tanh
+from streamrnn.sums import total
 
 
 @inline

@@ -12,7 +12,8 @@ from streamrnn.cells import activation as activations
 from streamrnn.cells.base import Gated, Gates, Layer, Rowwise, positive, uniform
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, at, dot, get, put
+from streamrnn.lanes import BLOCK, at, get, put
+from streamrnn.sums import dot
 
 NARROW = 8
 

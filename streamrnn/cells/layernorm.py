@@ -7,7 +7,8 @@ import numpy as np
 from streamrnn.cells.base import Layer, Rowwise
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, LANES, at, dot, fma, get, load, put, root, splat, store, total
+from streamrnn.lanes import BLOCK, LANES, at, fma, get, load, put, root, splat, store
+from streamrnn.sums import dot, total
 
 
 @inline

@@ -6,35 +6,14 @@ from threading import RLock
 import numpy as np
 
 from streamrnn.engine import snapshot
+from streamrnn.engine.group import Group
+from streamrnn.engine.ids import checked, possible
 from streamrnn.errors import ConfigError, InputError, UnknownStream
 from streamrnn.model.model import Model
 from streamrnn.streams import samples
 from streamrnn.streams.rows import Rows
 from streamrnn.streams.state import check_row, copy_row
 from streamrnn.streams.stream import Stream
-
-LONGEST_ID = 64
-
-
-class Group:
-    """Streams of one engine in a fixed order, resolved once; refused as soon as one of them is closed."""
-
-    __slots__ = ("distinct", "engine", "handles", "ids")
-
-    def __init__(self, engine, ids, handles, distinct):
-        self.engine, self.ids, self.handles, self.distinct = engine, ids, handles, distinct
-
-    def __len__(self):
-        return len(self.handles)
-
-    def __getitem__(self, order):
-        """The same streams in another order, or some of them: an array of positions."""
-        order = np.arange(len(self))[order]
-        handles = self.handles[order]
-        return Group(self.engine, [self.ids[n] for n in order], handles, len(np.unique(handles)) == len(handles))
-
-    def __repr__(self):
-        return f"<Group of {len(self):,} streams>"
 
 
 class Engine:
@@ -135,13 +114,13 @@ class Engine:
             if ids.engine is not self:
                 raise InputError("this group belongs to another engine: make one with this engine's group(ids)")
             return ids
-        if type(ids) is list and self._batch is not None and _same(ids, self._batch.ids):
+        if type(ids) is list and self._batch is not None and self._batch.names(ids):
             return self._batch
         self._sweep()
         if isinstance(ids, (str, bytes)) or not isinstance(ids, Iterable):
             raise InputError(f"ids must be a list of stream ids, got {ids!r}")
         ids = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-        handles = list(map(self._handles.get, ids)) if all(map(_hashable, ids)) else [None] * len(ids)
+        handles = list(map(self._handles.get, ids)) if all(map(possible, ids)) else [None] * len(ids)
         if None in handles:
             try:
                 for n, handle in enumerate(handles):
@@ -161,9 +140,9 @@ class Engine:
         return self._open_now(id)
 
     def _open_now(self, id):
-        handle = self._handles.get(id) if _hashable(id) else None
+        handle = self._handles.get(id) if possible(id) else None
         if handle is None:
-            id = _checked_id(id)
+            id = checked(id)
             with self._opening:
                 handle = self._handles.get(id)
                 if handle is None:
@@ -173,7 +152,7 @@ class Engine:
     # -- one stream -----------------------------------------------------------------------------------------------------
 
     def _handle(self, id):
-        handle = self._handles.get(id) if _hashable(id) else None
+        handle = self._handles.get(id) if possible(id) else None
         if handle is None:
             raise UnknownStream(f"no stream {id!r} in this engine: its first step opens it")
         return handle
@@ -209,7 +188,7 @@ class Engine:
 
     def fork(self, id, new):
         """A new stream that starts from a copy of another's state."""
-        if _hashable(new) and new in self._handles:
+        if possible(new) and new in self._handles:
             raise InputError(f"stream {new!r} is already open: close it first, or copy with set_state")
         self.set_state(new, self.state(id))
 
@@ -224,7 +203,7 @@ class Engine:
         return len(self._handles)
 
     def __contains__(self, id):
-        return _hashable(id) and id in self._handles
+        return possible(id) and id in self._handles
 
     @property
     def capacity(self):
@@ -282,34 +261,6 @@ class Engine:
             self.evicted += 1
             if self.on_evict:
                 self.on_evict(id, last)
-
-
-def _same(ids, others):
-    try:
-        return ids == others
-    except ValueError:  # arrays among the ids: they are refused in their turn
-        return False
-
-
-def _hashable(id):
-    return isinstance(id, (str, int, np.integer)) and not isinstance(id, bool)
-
-
-def _checked_id(id):
-    """The id as it is kept, or an InputError."""
-    if not _hashable(id):
-        raise InputError(f"a stream id is a string or a whole number, got {id!r}")
-    if isinstance(id, str):
-        try:
-            size = len(id.encode())
-        except UnicodeEncodeError as error:
-            raise InputError(f"a stream id must be valid Unicode: {error}") from None
-        if not 0 < size <= LONGEST_ID:
-            raise InputError(f"a stream id has 1 to {LONGEST_ID} bytes in UTF-8, this one has {size}: {id[:80]!r}")
-        return str(id)
-    if not -(1 << 63) <= id < 1 << 63:
-        raise InputError(f"a whole number as stream id must fit 64 bits, got {id}")
-    return int(id)
 
 
 def _checked_capacity(capacity):
