@@ -1,7 +1,7 @@
 """A Numba value that is LANES float32s wide, and pointers to float32: a kernel says its SIMD instead of hoping for it.
 
-`load`, `store`, `splat`, `fma`, `select`, the four operators and the comparisons work on lanes; `fma`, `clamp`, `larger`
-and `exponent` take floats and lanes alike, so maths built on them is written once and gives the same bits either way.
+`load`, `store` and `splat` make and keep lanes; `fma`, `larger`, `smaller`, `power_of_two` and the four operators take floats
+and lanes alike, so maths built on them is written once and gives the same bits either way.
 LANES follows the processor Numba compiles for: 16 with AVX-512, 8 with AVX, 4 elsewhere (SSE, NEON).
 """
 import operator

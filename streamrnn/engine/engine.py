@@ -76,10 +76,14 @@ class Engine:
     def _forget(self, ids):
         """Undo an opening, whoever is stepping meanwhile."""
         for id in ids:
-            with self._opening:
-                self._rows.close(self._handles.pop(id), wait=True)
-                self._seen.pop(id, None)
-                self._batch = None
+            self._drop(id, wait=True)
+
+    def _drop(self, id, wait=False):
+        with self._opening:
+            self._rows.close(self._handle(id), wait)
+            del self._handles[id]
+            self._seen.pop(id, None)
+            self._batch = None
 
     def step_many(self, ids, x):
         """One sample for each id, (n, inputs) -> (n, outputs); an id that comes twice is stepped twice, in order.
@@ -166,15 +170,11 @@ class Engine:
 
     def reset(self, id):
         """Back to the zero state."""
-        self._rows.write(self._handle(id), np.zeros(self._rows.stride, np.float32))
+        self._rows.clear(self._handle(id))
 
     def close(self, id):
         """Forget the stream and free its slot."""
-        with self._opening:
-            self._rows.close(self._handle(id))
-            del self._handles[id]
-            self._seen.pop(id, None)
-            self._batch = None
+        self._drop(id)
 
     def state(self, id):
         """A copy of the stream's state; its parts by name: engine.state(id)["layers.0.h"]."""

@@ -80,7 +80,7 @@ class Rows:
     def close(self, handle, wait=False):
         """Clear the row; from now on the handle is refused."""
         with self._alone(wait):
-            self.write(handle, np.zeros(self.stride, np.float32))
+            self.clear(handle)
             slot = handle & SLOT
             self._generations[slot // CHUNK][slot % CHUNK] += 1
             self._free.append(slot)
@@ -103,6 +103,10 @@ class Rows:
     def write(self, handle, values):
         """Put these values into a stream's row."""
         self._refuse(kernels.move_row(self._address, handle, samples.as_float32(values), 1), None)
+
+    def clear(self, handle):
+        """Back to the zero state."""
+        self.write(handle, np.zeros(self.stride, np.float32))
 
     # -- steps ----------------------------------------------------------------------------------------------------------
 

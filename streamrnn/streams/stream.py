@@ -38,7 +38,7 @@ class Stream:
 
     def reset(self):
         """Back to the zero state."""
-        self._rows.write(self._handle, np.zeros(self._rows.stride, np.float32))
+        self._rows.clear(self._handle)
 
     def state(self):
         """A copy of the state (streams.state.Row): `row["layers.0.h"]` is a part of it."""
