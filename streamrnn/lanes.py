@@ -209,6 +209,26 @@ def _smaller(a, b):
     return lambda a, b: a if a < b else b
 
 
+def where_positive(x, a):
+    """a where x > 0, else 0."""
+    return a if x > 0 else np.float32(0)
+
+
+@intrinsic
+def _where_positive_lanes(typing, x, a):
+    def lower(context, builder, sig, args):
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
+    return lanes(lanes, lanes), lower
+
+
+@overload(where_positive)
+def _where_positive(x, a):
+    if x == lanes:
+        return lambda x, a: _where_positive_lanes(x, a)
+    return lambda x, a: a if x > np.float32(0) else np.float32(0)
+
+
 def power_of_two(x):
     """2**n for a whole number n in [-126, 127] held in a float: its exponent bits, nothing rounded."""
     return np.int32((int(x) + 127) << 23).view(np.float32)

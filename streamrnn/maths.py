@@ -45,6 +45,13 @@ def sigmoid_ratio(x):
 
 
 @inline
+def two_ratios(a, b):
+    """Two quotients for one division."""
+    inverse = ONE / (a[1] * b[1])
+    return a[0] * b[1] * inverse, b[0] * a[1] * inverse
+
+
+@inline
 def tanh(x):
     top, bottom = tanh_ratio(x)
     return top / bottom

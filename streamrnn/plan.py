@@ -9,7 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from streamrnn.cells import STAGES
-from streamrnn.cells.base import NEW, OLD, WORK, Place, Rowwise, X, Y
+from streamrnn.cells.base import NEW, OLD, SUMS, WORK, Gated, Place, Rowwise, X, Y
 from streamrnn.cells.plumbing import COPY
 from streamrnn.errors import ConfigError
 from streamrnn.kernels import frame
@@ -45,13 +45,17 @@ class Packed:
 
 
 class Plan:
-    """What `Layer.emit` writes to: segments of the row, work space, stages."""
+    """What `Layer.emit` writes to: segments of the row, work space, stages.
 
-    def __init__(self, inputs, config=None):
-        self.inputs, self.outputs = inputs, 0
+    A plan for `training` has the same rows and the same arena; dropout takes part in it.
+    """
+
+    def __init__(self, inputs, config=None, training=False):
+        self.inputs, self.outputs, self.training = inputs, 0, training
         self.signature = blake2b(repr(config).encode(), digest_size=8).hexdigest()  # whose a row is, whatever the weights
         self.segments = []
-        self.stride = self.work_size = self.arena_size = self.vocabulary = 0
+        self.stride = self.work_size = self.kept_size = self.back_size = self.vocabulary = 0
+        self.masks = []       # of dropout: (offset in the work space, size, layer)
         self.layer = ""       # whose turn it is: names its segments and finds its tensors
         self._rows, self._weights = [], []
 
@@ -73,13 +77,23 @@ class Plan:
     def tokens(self, vocabulary):
         self.vocabulary = vocabulary
 
+    def masked(self, size, layer):
+        """A work vector with as many factors behind it, which training hands in for each step."""
+        place = self.work(padded(size) + size)
+        self.masks.append((place.offset + padded(size), size, layer))
+        return place
+
     def gated(self, stage, layer, source, inputs, hidden, reads, writes, weights):
         units = layer.units
         spare = -1
-        if hidden in writes and needs_copy(stage, units):
+        if hidden in writes and needs_copy(stage, units) and not self.training:  # a tape keeps old rows apart from new ones
             spare = self.work(units).code
         before = lambda place: Place(OLD, place.offset) if place.space == NEW else place
-        row = {frame.INPUTS: inputs, frame.UNITS: units, frame.SOURCE: source.code, frame.SPARE: spare}
+        row = {frame.INPUTS: inputs, frame.UNITS: units, frame.SOURCE: source.code, frame.SPARE: spare,
+               frame.KEPT: Place(SUMS, self.kept_size).code, frame.BACK: self.back_size, frame.DEEPER: int(source.space != X)}
+        self.kept_size += stage.sums * padded(units)
+        for size, gates in ((units, stage.hidden_gates if hidden else ()), (inputs, stage.input_gates)):
+            self.back_size += -(-size // LANES) * LANES * len(gates) * padded(units)
         if hidden is not None:
             row |= {frame.HIDDENS: units, frame.HIDDEN: before(hidden).code}
         row |= {frame.BUFFERS + i: place.code for i, place in enumerate([*map(before, reads), *writes])}
@@ -111,25 +125,58 @@ class Plan:
             self.rowwise(COPY, source, units, target, units)
         self.outputs += units
 
-    def assemble(self, tensors):
-        """The plan with these tensors packed into an arena, ready to run."""
-        parts, offset = [], 0
-        rows = np.zeros((len(self._rows), frame.COLUMNS), np.int64)
-        for number, (row, (layer, weights)) in enumerate(zip(self._rows, self._weights, strict=True)):
+    @property
+    def stage_layers(self):
+        """The layer of each stage."""
+        return [layer for layer, _ in self._weights]
+
+    def fill(self, tensors):
+        """These tensors packed into an arena, and where each stage's weights start."""
+        parts, starts, size = [], [], 0
+        for layer, weights in self._weights:
             own = {name.removeprefix(layer + "."): t for name, t in tensors.items() if name.startswith(layer + ".")}
             part = weights(own) if weights else np.zeros(0, np.float32)
-            for column, value in row.items():
-                rows[number, column] = value
-            rows[number, frame.WEIGHTS] = offset
-            parts.append((offset, part))
-            offset += padded(part.size)
-        arena = aligned(offset)
-        for start, part in parts:
+            parts.append(part)
+            starts.append(size)
+            size += padded(part.size)
+        arena = aligned(size)
+        for start, part in zip(starts, parts, strict=True):
             arena[start:start + part.size] = part
+        return arena, starts
+
+    def assemble(self, tensors):
+        """The plan with these tensors, ready to run."""
+        arena, starts = self.fill(tensors)
+        rows = np.zeros((len(self._rows), frame.COLUMNS), np.int64)
+        for number, row in enumerate(self._rows):
+            rows[number, list(row)] = list(row.values())
+        rows[:, frame.WEIGHTS] = starts
         header = np.zeros(frame.HEADER, np.int64)
         header[[frame.STAGES, frame.INPUTS_OF_MODEL, frame.OUTPUTS_OF_MODEL, frame.STRIDE, frame.WORK_SIZE, frame.TOKENS, frame.ARENA]] = (
             len(self._rows), self.inputs, self.outputs, self.stride, self.work_size, self.vocabulary, arena.ctypes.data)
         return Packed(self, np.concatenate([header, rows.ravel()]), arena)
+
+    def way_back(self, starts, nowhere):
+        """Where in the arena each weight of the arena packed the other way stands; `nowhere` for padding."""
+        index = np.full(self.back_size, nowhere, np.int64)
+        for row, start in zip(self._rows, starts, strict=True):
+            stage = STAGES[row[frame.KIND]]
+            if isinstance(stage, Gated):
+                hiddens, inputs, units = row.get(frame.HIDDENS, 0), row[frame.INPUTS], row[frame.UNITS]
+                per_hidden, per_input = len(stage.hidden_gates) if hiddens else 0, len(stage.input_gates)
+                block = (stage.sums + hiddens * per_hidden + inputs * per_input) * LANES
+                at = row[frame.BACK]
+                for size, gates, before in ((hiddens, per_hidden, stage.sums), (inputs, per_input, stage.sums + hiddens * per_hidden)):
+                    if not size * gates:
+                        continue
+                    k, g, u = np.arange(size), np.arange(gates), np.arange(units)
+                    where = np.full((-(-size // LANES) * LANES, gates, padded(units)), nowhere, np.int64)  # source, gate, unit
+                    where[:size, :, :units] = (start + (before + k[:, None, None] * gates + g[:, None]) * LANES
+                                               + u // LANES * block + u % LANES)
+                    blocks = where.reshape(-1, LANES, gates * padded(units)).swapaxes(1, 2)  # block of the source, sum, lane
+                    index[at:at + blocks.size] = blocks.ravel()
+                    at += blocks.size
+        return index
 
 
 def pack(gates):
@@ -142,9 +189,9 @@ def pack(gates):
     return full.reshape(len(rows), -1, LANES).swapaxes(0, 1).ravel()
 
 
-def build(inputs, named_layers, heads, config):
+def build(inputs, named_layers, heads, config, training=False):
     """The plan of a trunk [(name, layer)] and of heads {name: [(name, layer)]} that read the trunk's output."""
-    plan = Plan(inputs, config)
+    plan = Plan(inputs, config, training)
 
     def chain(layers, source, width):
         for plan.layer, layer in layers:

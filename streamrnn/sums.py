@@ -3,13 +3,13 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from streamrnn.lanes import BLOCK, FLOAT, INT, LONG, emit_fma, floats
+from streamrnn.lanes import BLOCK, FLOAT, INT, LONG, emit_fma, floats, lanes
 
 FOLDED = ir.VectorType(FLOAT, BLOCK)
 
 
 def _fold(builder, value):
-    width = BLOCK
+    width = value.type.count
     while width > 1:
         width //= 2
         halves = [builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(INT, width), list(range(start, start + width))))
@@ -45,6 +45,14 @@ def dot(typing, p, q, count):
         p, q, count = args
         return _summed(builder, count, lambda k, acc: emit_fma(builder, _block(builder, p, k), _block(builder, q, k), acc))
     return types.float32(floats, floats, types.int64), lower
+
+
+@intrinsic
+def fold(typing, value):
+    """The sum over lanes, in halves."""
+    def lower(context, builder, sig, args):
+        return _fold(builder, args[0])
+    return types.float32(lanes), lower
 
 
 @intrinsic

@@ -2,9 +2,9 @@
 from streamrnn.cells.base import Rowwise
 from streamrnn.cells.rnn import relu
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, LANES, get, larger, load, put, splat, store
-from streamrnn.maths import exp, sigmoid, tanh
-from streamrnn.sums import total
+from streamrnn.lanes import BLOCK, LANES, get, larger, load, put, splat, store, where_positive
+from streamrnn.maths import ONE, exp, sigmoid, tanh
+from streamrnn.sums import dot, total
 
 
 @inline
@@ -13,13 +13,35 @@ def clear_padding(y, units):
         put(y, u, 0)
 
 
-def elementwise(function):
+def elementwise(function, derivative):
+    """In place; derivative(y, d_y) is told by the result."""
     @inline
     def step(shape, weights, x, y, old, new):
         for u in range(0, shape[1], LANES):
             store(y, u, function(load(x, u)))
         clear_padding(y, shape[1])
-    return Rowwise(step)
+
+    @inline
+    def grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+        for u in range(0, shape[1], LANES):
+            store(d_x, u, derivative(load(y, u), load(d_y, u)))
+
+    return Rowwise(step, grad)
+
+
+@inline
+def relu_grad(y, d_y):
+    return where_positive(y, d_y)
+
+
+@inline
+def tanh_grad(y, d_y):
+    return d_y * (ONE - y * y)
+
+
+@inline
+def sigmoid_grad(y, d_y):
+    return d_y * (y - y * y)
 
 
 @inline
@@ -37,5 +59,14 @@ def softmax(shape, weights, x, y, old, new):
         store(y, u, load(y, u) / whole)
 
 
-BY_NAME = {"relu": elementwise(relu), "tanh": elementwise(tanh), "sigmoid": elementwise(sigmoid), "softmax": Rowwise(softmax)}
+@inline
+def softmax_grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+    """dx = y (dy - sum(dy y)), in place"""
+    whole = splat(dot(d_y, y, shape[1]))
+    for u in range(0, shape[1], LANES):
+        store(d_x, u, load(y, u) * (load(d_y, u) - whole))
+
+
+BY_NAME = {"relu": elementwise(relu, relu_grad), "tanh": elementwise(tanh, tanh_grad), "sigmoid": elementwise(sigmoid, sigmoid_grad),
+           "softmax": Rowwise(softmax, softmax_grad)}
 STAGES, LAYERS = tuple(BY_NAME.values()), ()

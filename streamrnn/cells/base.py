@@ -12,8 +12,9 @@ import numpy as np
 
 from streamrnn.errors import ConfigError
 
-# spaces a stage reads and writes: the sample, this step's work, the stream's row after and before the step, the result
-X, WORK, NEW, OLD, Y = range(5)
+# spaces a stage reads and writes: the sample, this step's work, the stream's row after and before the step, the result,
+# and the sums of gated stages, which only training keeps
+X, WORK, NEW, OLD, Y, SUMS = range(6)
 
 
 class Place(NamedTuple):
@@ -30,15 +31,22 @@ class Place(NamedTuple):
 class Gated:
     """unit(*sums, *reads) -> writes, a unit at a time; a sum is bias, then hidden in order, then inputs in order.
 
-    `input_gates` and `hidden_gates` say which of the sums the input's and the hidden weights feed: a GRU keeps the two
-    parts of its candidate apart. `reads` and `writes` count the vectors that the unit takes and gives besides.
+    `input_gates` and `hidden_gates` say which of the sums the input's and the hidden weights feed, each a run without a
+    gap: a GRU keeps the two parts of its candidate apart. `reads` and `writes` count the vectors that the unit takes and
+    gives besides. grad(*sums, *reads, *writes, *d_writes) -> (*d_sums, *d_reads) is the unit's derivative.
     """
     unit: Callable
+    grad: Callable | None
     sums: int
     input_gates: tuple[int, ...]
     hidden_gates: tuple[int, ...]
     reads: int
     writes: int
+
+    def __post_init__(self):
+        for gates in (self.input_gates, self.hidden_gates):
+            if gates and gates != tuple(range(gates[0], gates[0] + len(gates))):
+                raise ConfigError(f"the gates of a stage must be a run of its sums such as (0, 1, 2), got {gates}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +54,11 @@ class Rowwise:
     """step(shape, weights, x, y, old, new): shape is (inputs, units); old and new point to the stage's own state.
 
     A `padded` stage may read x in whole blocks of 16; an `exact` one writes just its units, not whole blocks.
+    grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new) adds to d_weights, d_x and d_old; it may use up
+    d_y. Where a stage works in place (x is y, d_x is d_y), it turns one gradient into the other.
     """
     step: Callable
+    grad: Callable | None = None
     padded: bool = False
     exact: bool = False
 

@@ -12,7 +12,7 @@ from streamrnn.cells import activation as activations
 from streamrnn.cells.base import Gated, Gates, Layer, Rowwise, positive, uniform
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, at, get, put
+from streamrnn.lanes import BLOCK, LANES, at, fma, get, load, put, store
 from streamrnn.sums import dot
 
 NARROW = 8
@@ -24,6 +24,11 @@ def unit(a):
 
 
 @inline
+def unit_grad(a, y, d_y):
+    return d_y
+
+
+@inline
 def dots(shape, weights, x, y, old, new):
     """weights: a row of inputs, padded to 16, for each output; then the biases"""
     inputs, units = shape[0], shape[1]
@@ -32,8 +37,21 @@ def dots(shape, weights, x, y, old, new):
         put(y, u, get(weights, units * wide + u) + dot(at(weights, u * wide), x, inputs))
 
 
-WIDE = Gated(unit, sums=1, input_gates=(0,), hidden_gates=(), reads=0, writes=1)
-DOTS = Rowwise(dots, padded=True, exact=True)
+@inline
+def dots_grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+    """dx += d_y W, dW += d_y x, db += d_y"""
+    inputs, units = shape[0], shape[1]
+    wide = -(-inputs // BLOCK) * BLOCK
+    for u in range(units):
+        d, w, d_w = get(d_y, u), at(weights, u * wide), at(d_weights, u * wide)
+        put(d_weights, units * wide + u, get(d_weights, units * wide + u) + d)
+        for k in range(0, inputs, LANES):
+            store(d_x, k, fma(d, load(w, k), load(d_x, k)))
+            store(d_w, k, fma(d, load(x, k), load(d_w, k)))
+
+
+WIDE = Gated(unit, unit_grad, sums=1, input_gates=(0,), hidden_gates=(), reads=0, writes=1)
+DOTS = Rowwise(dots, dots_grad, padded=True, exact=True)
 
 
 @dataclass(frozen=True)

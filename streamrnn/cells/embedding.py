@@ -20,7 +20,16 @@ def look_up(shape, weights, x, y, old, new):
             put(y, k * size + u, get(weights, start + u))
 
 
-LOOK_UP = Rowwise(look_up)
+@inline
+def look_up_grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+    size = shape[1] // shape[0]
+    for k in range(shape[0]):
+        start = np.int64(get(x, k)) * size
+        for u in range(size):
+            put(d_weights, start + u, get(d_weights, start + u) + get(d_y, k * size + u))
+
+
+LOOK_UP = Rowwise(look_up, look_up_grad)
 
 
 @dataclass(frozen=True)

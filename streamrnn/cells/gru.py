@@ -8,7 +8,7 @@ from streamrnn.cells.base import Gated, Gates, Recurrent
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
 from streamrnn.lanes import fma
-from streamrnn.maths import sigmoid, tanh
+from streamrnn.maths import ONE, sigmoid, sigmoid_ratio, tanh, tanh_ratio, two_ratios
 
 
 @inline
@@ -18,8 +18,17 @@ def blend(z, n, h):
 
 
 @inline
-def unit(r, z, n_input, n_hidden, h):
+def unit(n_input, r, z, n_hidden, h):
     return blend(sigmoid(z), tanh(fma(sigmoid(r), n_hidden, n_input)), h)
+
+
+@inline
+def unit_grad(n_input, r, z, n_hidden, h, new_h, d_h):
+    """dn = dh (1-z) (1-n^2), dz = dh (h-n) z(1-z), dr = dn n_hidden r(1-r), dh_old = dh z."""
+    r = sigmoid(r)
+    z, n = two_ratios(sigmoid_ratio(z), tanh_ratio(fma(r, n_hidden, n_input)))
+    d_n = d_h * (ONE - z) * (ONE - n * n)
+    return d_n, d_n * n_hidden * (r - r * r), d_h * (h - n) * (z - z * z), d_n * r, d_h * z
 
 
 @inline
@@ -29,13 +38,25 @@ def reset(r, z, h):
 
 
 @inline
+def reset_grad(r, z, h, seen, new_z, d_seen, d_z):
+    r = sigmoid(r)
+    return d_seen * h * (r - r * r), d_z * (new_z - new_z * new_z), d_seen * r
+
+
+@inline
 def candidate(n, z, h):
     return blend(z, tanh(n), h)
 
 
-AFTER = Gated(unit, sums=4, input_gates=(0, 1, 2), hidden_gates=(0, 1, 3), reads=1, writes=1)
-RESET = Gated(reset, sums=2, input_gates=(0, 1), hidden_gates=(0, 1), reads=1, writes=2)
-CANDIDATE = Gated(candidate, sums=1, input_gates=(0,), hidden_gates=(0,), reads=2, writes=1)
+@inline
+def candidate_grad(n, z, h, new_h, d_h):
+    n = tanh(n)
+    return d_h * (ONE - z) * (ONE - n * n), d_h * (h - n), d_h * z
+
+
+AFTER = Gated(unit, unit_grad, sums=4, input_gates=(0, 1, 2), hidden_gates=(1, 2, 3), reads=1, writes=1)
+RESET = Gated(reset, reset_grad, sums=2, input_gates=(0, 1), hidden_gates=(0, 1), reads=1, writes=2)
+CANDIDATE = Gated(candidate, candidate_grad, sums=1, input_gates=(0,), hidden_gates=(0,), reads=2, writes=1)
 
 
 @dataclass(frozen=True)
@@ -61,8 +82,9 @@ class GRU(Recurrent):
         return h
 
     def weights(self, tensors):
+        """In the order of the unit's sums: the input's n r z, the hidden r z n."""
         inputs, hidden, b, b_h = self.split(tensors)
-        return Gates(np.stack([b[0] + b_h[0], b[1] + b_h[1], b[2], b_h[2]]), hidden, inputs)
+        return Gates(np.stack([b[2], b[0] + b_h[0], b[1] + b_h[1], b_h[2]]), hidden, inputs[[2, 0, 1]])
 
     def reset_weights(self, tensors):
         return Gates(*(part[:2] for part in super().weights(tensors)))

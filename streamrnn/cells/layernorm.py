@@ -8,7 +8,7 @@ from streamrnn.cells.base import Layer, Rowwise
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
 from streamrnn.lanes import BLOCK, LANES, at, fma, get, load, put, root, splat, store
-from streamrnn.sums import dot, total
+from streamrnn.sums import dot, fold, total
 
 
 @inline
@@ -26,7 +26,44 @@ def normalise(shape, weights, x, y, old, new):
         store(y, u, fma(load(y, u) * scale, load(weights, u), load(at(weights, wide), u)))
 
 
-NORMALISE = Rowwise(normalise, padded=True)
+@inline
+def moments(x, n, epsilon):
+    """Mean and 1 / deviation."""
+    mean, whole, squares = total(x, n) / np.float32(n), n // LANES * LANES, splat(np.float32(0))
+    for u in range(0, whole, LANES):
+        centred = load(x, u) - mean
+        squares = fma(centred, centred, squares)
+    variance = fold(squares)
+    for u in range(whole, n):
+        variance = fma(get(x, u) - mean, get(x, u) - mean, variance)
+    return mean, np.float32(1) / root(variance / np.float32(n) + epsilon)
+
+
+@inline
+def normalise_grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+    """With v the normalised x and d = dy w: dx += (d - mean(d) - v mean(d v)) / deviation, dw += dy v, db += dy."""
+    n = shape[1]
+    wide = -(-n // BLOCK) * BLOCK
+    mean, scale = moments(x, n, get(weights, 2 * wide))
+    along, d_shift = splat(np.float32(0)), at(d_weights, wide)
+    for u in range(0, n, LANES):
+        v, d = (load(x, u) - mean) * scale, load(d_y, u)
+        store(d_weights, u, fma(d, v, load(d_weights, u)))
+        store(d_shift, u, load(d_shift, u) + d)
+        d = d * load(weights, u)
+        along = fma(d, v, along)
+        store(d_y, u, d)
+    level, slope = total(d_y, n) / np.float32(n), fold(along) / np.float32(n)
+    whole = n // LANES * LANES
+    for u in range(0, whole, LANES):
+        v = (load(x, u) - mean) * scale
+        store(d_x, u, fma(load(d_y, u) - level - v * slope, splat(scale), load(d_x, u)))
+    for u in range(whole, n):  # one by one: padding keeps a gradient of zero
+        v = (get(x, u) - mean) * scale
+        put(d_x, u, fma(get(d_y, u) - level - v * slope, scale, get(d_x, u)))
+
+
+NORMALISE = Rowwise(normalise, normalise_grad, padded=True)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import ClassVar
 from streamrnn.cells.base import Gated, Recurrent
 from streamrnn.jit import inline
 from streamrnn.lanes import fma
-from streamrnn.maths import sigmoid, sigmoid_ratio, tanh_ratio
+from streamrnn.maths import ONE, sigmoid, sigmoid_ratio, tanh_ratio, two_ratios
 
 
 @inline
@@ -19,7 +19,17 @@ def unit(i, f, g, o, c):
     return c, o * t / (o_bottom * t_bottom)
 
 
-STAGE = Gated(unit, sums=4, input_gates=(0, 1, 2, 3), hidden_gates=(0, 1, 2, 3), reads=1, writes=2)
+@inline
+def unit_grad(i, f, g, o, c, new_c, h, d_c, d_h):
+    """With t = tanh(c'): do = dh t o(1-o), dc' += dh o (1-t^2), di = dc' g i(1-i), df = dc' c f(1-f), dg = dc' i (1-g^2)."""
+    i, g = two_ratios(sigmoid_ratio(i), tanh_ratio(g))
+    o, t = two_ratios(sigmoid_ratio(o), tanh_ratio(new_c))
+    f = sigmoid(f)
+    d_c = fma(d_h * o, ONE - t * t, d_c)
+    return d_c * g * (i - i * i), d_c * c * (f - f * f), d_c * i * (ONE - g * g), d_h * t * (o - o * o), d_c * f
+
+
+STAGE = Gated(unit, unit_grad, sums=4, input_gates=(0, 1, 2, 3), hidden_gates=(0, 1, 2, 3), reads=1, writes=2)
 
 
 @dataclass(frozen=True)

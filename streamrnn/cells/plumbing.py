@@ -13,5 +13,11 @@ def copy(shape, weights, x, y, old, new):
         put(y, u, get(x, u))
 
 
-COPY = Rowwise(copy, exact=True)
+@inline
+def copy_grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+    for u in range(shape[1]):
+        put(d_x, u, get(d_x, u) + get(d_y, u))
+
+
+COPY = Rowwise(copy, copy_grad, exact=True)
 STAGES, LAYERS = (COPY,), ()

@@ -7,8 +7,8 @@ import numpy as np
 from streamrnn.cells.base import Gated, Recurrent
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
-from streamrnn.lanes import larger
-from streamrnn.maths import tanh
+from streamrnn.lanes import larger, where_positive
+from streamrnn.maths import ONE, tanh
 
 ZERO = np.float32(0)
 
@@ -18,8 +18,19 @@ def relu(a):
     return larger(a, ZERO)
 
 
-UNITS = {"tanh": tanh, "relu": relu}
-BY_ACTIVATION = {name: Gated(unit, sums=1, input_gates=(0,), hidden_gates=(0,), reads=0, writes=1) for name, unit in UNITS.items()}
+@inline
+def tanh_grad(a, h, d_h):
+    return d_h * (ONE - h * h)
+
+
+@inline
+def relu_grad(a, h, d_h):
+    return where_positive(h, d_h)
+
+
+UNITS = {"tanh": (tanh, tanh_grad), "relu": (relu, relu_grad)}
+BY_ACTIVATION = {name: Gated(unit, grad, sums=1, input_gates=(0,), hidden_gates=(0,), reads=0, writes=1)
+                 for name, (unit, grad) in UNITS.items()}
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
 """One step of one stream, or of a group of streams: every stage of a plan in turn.
 
-The kernels know no cell by name: `_dispatch` writes one switch over all stages there are, and each case calls the
-stage's own function for this number of streams. They are calls, not inlined: a stage keeps the registers to itself.
+The kernels know no cell by name: a switch over all stages there are calls the stage's own function for this number of
+streams. They are calls, not inlined: a stage keeps the registers to itself.
 """
 from numba import types
-from numba.extending import intrinsic
 
 from streamrnn.cells import STAGES
 from streamrnn.cells.base import NEW, OLD, Gated
 from streamrnn.jit import inline, part
 from streamrnn.kernels import frame as frames
 from streamrnn.kernels.frame import place
-from streamrnn.kernels.tile import MANY, ONE, gated
+from streamrnn.kernels.tile import KEEPING, MANY, ONE, gated
 from streamrnn.lanes import at, floats
 
 
@@ -19,7 +18,7 @@ def _rowwise(stage, width):
     """The step of one rowwise stage: each stream by itself."""
     body = stage.step  # Numba resolves a function it closes over, not an attribute of a plain object
 
-    streams, room = width
+    streams, room, _ = width
 
     @part
     def step(row, arena, frame, tiles, turn):
@@ -31,34 +30,10 @@ def _rowwise(stage, width):
     return step
 
 
-def _dispatch(width):
-    steps = [gated(stage, width) if isinstance(stage, Gated) else _rowwise(stage, width) for stage in STAGES]
-    arguments = (frames.table, floats, frames.frame_type, types.int64, types.int64)
-
-    @intrinsic
-    def dispatch(typing, row, arena, frame, tiles, turn):
-        for step in steps:
-            step.compile(arguments)
-
-        def lower(context, builder, sig, args):
-            done = builder.append_basic_block("stepped")
-            switch = builder.switch(frames.emit_field(builder, args[0], frames.KIND), done)
-            for kind, step in enumerate(steps):
-                case = builder.append_basic_block(f"stage{kind}")
-                switch.add_case(kind, case)
-                builder.position_at_end(case)
-                frames.emit_call(context, builder, step, arguments, args)
-                builder.branch(done)
-            builder.position_at_end(done)
-            return context.get_dummy_value()
-        return types.void(*arguments), lower
-
-    return dispatch
-
-
 def advance(width):
     """One step of the streams in `tiles` tiles of a frame; `turn` alternates between steps (kernels/tile.py)."""
-    dispatch = _dispatch(width)
+    steps = [gated(stage, width) if isinstance(stage, Gated) else _rowwise(stage, width) for stage in STAGES]
+    dispatch = frames.switch(steps, (frames.table, floats, frames.frame_type, types.int64, types.int64))
 
     @inline
     def step(program, arena, frame, tiles, turn):
@@ -69,4 +44,4 @@ def advance(width):
     return step
 
 
-advance_one, advance_many = advance(ONE), advance(MANY)
+advance_one, advance_many, advance_keeping = advance(ONE), advance(MANY), advance(KEEPING)

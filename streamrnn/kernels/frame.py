@@ -1,7 +1,7 @@
 """The compiled view of a plan and of the memory that a step works on.
 
 program, int64: [HEADER fields][one row of COLUMNS for each stage]. A frame is a small table of pointers, [space][stream]
-with room for `width` streams; spaces are cells.base's X, WORK, NEW, OLD, Y; a place in a row is offset * 8 + space.
+with room for `width` streams; spaces are cells.base's X, WORK, NEW, OLD, Y, SUMS; a place in a row is offset * 8 + space.
 """
 from llvmlite import ir
 from numba import types
@@ -13,10 +13,12 @@ from streamrnn.lanes import FLOAT, LONG, floats
 # the program's header
 STAGES, INPUTS_OF_MODEL, OUTPUTS_OF_MODEL, STRIDE, WORK_SIZE, TOKENS, ARENA, HEADER = range(8)
 # a stage's row; BUFFERS are the places that a gated unit reads, then those it writes
-KIND, INPUTS, UNITS, HIDDENS, WEIGHTS, SOURCE, HIDDEN, SPARE, STATE, BUFFERS = range(10)
+# and, for training, where its sums are kept, where the arena packed for the way back has its weights, and whether the
+# gradient of its source is wanted
+KIND, INPUTS, UNITS, HIDDENS, WEIGHTS, SOURCE, HIDDEN, SPARE, STATE, KEPT, BACK, DEEPER, BUFFERS = range(13)
 COLUMNS = BUFFERS + 6
 
-SPACES = 5
+SPACES = 6
 table = types.CPointer(types.int64)
 frame_type = types.CPointer(floats)
 
@@ -96,6 +98,17 @@ def place(typing, frame, width, code, stream):
     return floats(frame_type, types.int64, types.int64, types.int64), lower
 
 
+@intrinsic
+def gap(typing, frame, width, code):
+    """Floats from a place of the first stream to that of the second: the same from any stream to the next on a tape."""
+    def lower(context, builder, sig, args):
+        frame, width, code = args
+        start = builder.mul(builder.and_(code, LONG(7)), width)
+        first, second = (builder.ptrtoint(builder.load(builder.gep(frame, [builder.add(start, LONG(s))])), LONG) for s in range(2))
+        return builder.ashr(builder.sub(second, first), LONG(2))
+    return types.int64(frame_type, types.int64, types.int64), lower
+
+
 def emit_call(context, builder, function, arguments, args):
     """Call a `part` of a kernel, never inlined: it keeps the registers to itself."""
     compiled = function.get_compile_result(types.void(*arguments))
@@ -107,11 +120,37 @@ def emit_call(context, builder, function, arguments, args):
 def caller(function, arguments):
     """call(*args) of such a part from compiled code."""
     @intrinsic
-    def call(typing, a, b, c, d, e):
+    def call(typing, *args):
         function.compile(arguments)
 
         def lower(context, builder, sig, args):
-            emit_call(context, builder, function, arguments, args)
+            emit_call(context, builder, function, arguments, cgutils.unpack_tuple(builder, args[0]))
             return context.get_dummy_value()
-        return types.void(*arguments), lower
+        return types.void(types.Tuple(arguments)), lower
+    return call
+
+
+def switch(functions, arguments):
+    """call(*args) of the part whose number stands in the KIND of the first argument, a stage's row."""
+    @intrinsic
+    def call(typing, *args):
+        for function in functions:
+            if function is not None:
+                function.compile(arguments)
+
+        def lower(context, builder, sig, args):
+            args = cgutils.unpack_tuple(builder, args[0])
+            done = builder.append_basic_block("stepped")
+            switch = builder.switch(emit_field(builder, args[0], KIND), done)
+            for kind, function in enumerate(functions):
+                if function is None:
+                    continue
+                case = builder.append_basic_block(f"stage{kind}")
+                switch.add_case(kind, case)
+                builder.position_at_end(case)
+                emit_call(context, builder, function, arguments, args)
+                builder.branch(done)
+            builder.position_at_end(done)
+            return context.get_dummy_value()
+        return types.void(types.Tuple(arguments)), lower
     return call

@@ -1,9 +1,8 @@
-"""The one tile: sums of products for some streams times some blocks of units, all of them in registers.
+"""A step of a gated stage: sums of products for some streams times some blocks of units, then the unit over them.
 
-A tile holds streams x blocks x sums lanes. Each weight is loaded once and used for every stream; each stream's value is
-splat once and used for every weight. Sums run in the order bias, hidden, inputs, whatever the shape of the tile: that
-order is the arithmetic contract. Hidden comes first because it is known before the sample is: a sample that depends on
-the last result (a control loop) is waited for while the hidden products run.
+Sums run in the order bias, hidden, inputs, whatever the shape of the tile (kernels/products.py): that order is the
+arithmetic contract. Hidden comes first because it is known before the sample is: a sample that depends on the last result
+(a control loop) is waited for while the hidden products run.
 
 Weights of one block of LANES units: [bias: sums][each hidden unit: its gates][each input: its gates], a vector each.
 """
@@ -17,16 +16,16 @@ from numba.extending import intrinsic
 from streamrnn.jit import inline, part
 from streamrnn.kernels import frame as frames
 from streamrnn.kernels.frame import place
+from streamrnn.kernels.products import SUMS, emit_products, tile_type
 from streamrnn.lanes import (
+    BLOCK,
     FLOAT,
     LANES,
     LONG,
     REGISTERS,
     VECTOR,
     at,
-    emit_fma,
     emit_load,
-    emit_splat,
     emit_store,
     floats,
     lanes,
@@ -34,21 +33,21 @@ from streamrnn.lanes import (
     store,
 )
 
-UNROLL = 4
 MOST_BLOCKS = 4
-ONE_STREAM, MANY_STREAMS = 8, 16 if REGISTERS == 32 else 8  # sums in flight: enough to hide the latency of an fma
+ONE_STREAM, MANY_STREAMS = 8, SUMS     # sums in flight: enough to hide the latency of an fma
 STREAMS = 4 if REGISTERS == 32 else 2  # that share a tile
 TILES = 4                              # of one call
 GROUP = STREAMS * TILES                # streams of one call
 
 
 class Width(NamedTuple):
-    """Streams in one tile, and how many a frame has room for."""
+    """Streams in one tile, how many a frame has room for, and whether the sums are kept for the way back."""
     streams: int
     frame: int
+    keeps: bool = False
 
 
-ONE, MANY = Width(1, 1), Width(STREAMS, GROUP)
+ONE, MANY, KEEPING = Width(1, 1), Width(STREAMS, GROUP), Width(STREAMS, GROUP, keeps=True)
 
 
 def blocks_of(stage, streams):
@@ -64,7 +63,7 @@ def needs_copy(stage, units):
 
 def gated(stage, width):
     """The step of one gated stage for some tiles of streams."""
-    streams, room = width
+    streams, room, _ = width
     blocks = blocks_of(stage, streams)
     wide = _sweep(stage, width, blocks)
     last = wide if blocks == 1 else _sweep(stage, width, 1)
@@ -95,7 +94,7 @@ def gated(stage, width):
 
 def _sweep(stage, width, blocks):
     """One pass over the weights of `blocks` blocks of units, from unit u on, for the tile of streams from s on."""
-    streams, room = width
+    streams, room, _ = width
     biases, add_hidden = _biases(stage, streams, blocks), _products(stage, streams, blocks, stage.hidden_gates)
     add_inputs, finish = _products(stage, streams, blocks, stage.input_gates), _finish(stage, width, blocks)
     sums, per_hidden, per_input = stage.sums, len(stage.hidden_gates), len(stage.input_gates)
@@ -116,12 +115,8 @@ def _sweep(stage, width, blocks):
     return sweep
 
 
-def _tile_type(stage, streams, blocks):
-    return types.UniTuple(lanes, streams * blocks * stage.sums)
-
-
 def _biases(stage, streams, blocks):
-    shape = _tile_type(stage, streams, blocks)
+    shape = tile_type(streams * blocks * stage.sums)
 
     @intrinsic
     def biases(typing, w, stride):
@@ -137,36 +132,17 @@ def _biases(stage, streams, blocks):
 
 def _products(stage, streams, blocks, gates):
     """acc[stream, block, gate] += source[stream][k] * w[block][k][gate], k in order"""
-    shape, pointers = _tile_type(stage, streams, blocks), types.UniTuple(floats, streams)
-    row = len(gates) * LANES
+    shape, pointers = tile_type(streams * blocks * stage.sums), types.UniTuple(floats, streams)
 
     @intrinsic
     def products(typing, acc, w, stride, sources, count):
         def lower(context, builder, sig, args):
             acc, w, stride, sources, count = args
             acc, sources = cgutils.unpack_tuple(builder, acc), cgutils.unpack_tuple(builder, sources)
-            bases = [builder.gep(w, [builder.mul(stride, LONG(b))]) for b in range(blocks)]
-
-            def once(k, acc):
-                acc = list(acc)
-                values = [emit_splat(builder, builder.load(builder.gep(source, [k]), align=4)) for source in sources]
-                start = builder.mul(k, LONG(row))
-                for b, base in enumerate(bases):
-                    for g, gate in enumerate(gates):
-                        weight = emit_load(builder, base, builder.add(start, LONG(g * LANES)))
-                        for s, value in enumerate(values):
-                            i = (s * blocks + b) * stage.sums + gate
-                            acc[i] = emit_fma(builder, value, weight, acc[i])
-                return acc
-
-            def several(k, acc):
-                for q in range(UNROLL):
-                    acc = once(builder.add(k, LONG(q)), acc)
-                return acc
-
-            whole = builder.and_(count, LONG(-UNROLL))
-            acc = _loop(builder, LONG(0), whole, UNROLL, acc, several)
-            acc = _loop(builder, whole, count, 1, acc, once)
+            vectors = [builder.gep(w, [builder.add(builder.mul(stride, LONG(b)), LONG(g * LANES))])
+                       for b in range(blocks) for g in range(len(gates))]
+            slot = lambda s, v: (s * blocks + v // len(gates)) * stage.sums + gates[v % len(gates)]
+            acc = emit_products(builder, acc, sources, LONG(1), vectors, LONG(len(gates) * LANES), count, slot)
             return context.make_tuple(builder, sig.return_type, acc)
         return shape(shape, floats, types.int64, pointers, types.int64), lower
 
@@ -177,51 +153,94 @@ def _finish(stage, width, blocks):
     """unit(sums, old values) -> new values, for every stream and block of the tile.
 
     One stream's sums stay in registers: the shortest way from sample to result. A tile of many puts them down and calls
-    a loop over its streams: inlined, sums and the constants of the maths together would not fit the registers.
+    a loop over its streams: inlined, sums and the constants of the maths together would not fit the registers. Training
+    puts them down where its backward pass finds them.
     """
     apply = _apply(stage, width, blocks)
     if width.streams == 1:
         return apply
-    put_down, take_up = _put_down(stage, width.streams, blocks), _take_up(stage, blocks)
-    streams, size = width.streams, blocks * stage.sums * LANES
+    streams, room, keeps = width
+    put_down, take_up = _put_down(stage, streams, blocks), _take_up(stage, blocks)
+    gather, stack = frames.gather(room, streams), _stack(stage, streams, blocks)
+    size, gap = blocks * stage.sums * LANES, blocks * LANES
 
-    @part
-    def units(sums, row, frame, first, u):
-        for s in range(streams):
-            apply(take_up(at(sums, s * size)), row, frame, first + s, u)
+    if keeps:
+        @part
+        def units(sums, row, frame, first, u):
+            gap = kept_gap(row)
+            for s in range(first, first + streams):
+                apply(take_up(at(place(frame, room, row[frames.KEPT], s), u), gap), row, frame, s, u)
+    else:
+        @part
+        def units(sums, row, frame, first, u):
+            for s in range(streams):
+                apply(take_up(at(sums, s * size), gap), row, frame, first + s, u)
 
     call = frames.caller(units, (floats, frames.table, frames.frame_type, types.int64, types.int64))
 
-    @inline
-    def finish(acc, row, frame, first, u):
-        call(put_down(acc), row, frame, first, u)
+    if keeps:
+        @inline
+        def finish(acc, row, frame, first, u):
+            places = gather(frame, row[frames.KEPT] + u * 8, first)
+            put_down(acc, places, kept_gap(row))
+            call(places[0], row, frame, first, u)
+    else:
+        @inline
+        def finish(acc, row, frame, first, u):
+            places = stack()
+            put_down(acc, places, gap)
+            call(places[0], row, frame, first, u)
 
     return finish
 
 
-def _put_down(stage, streams, blocks):
+@inline
+def kept_gap(row):
+    """Kept sums lie one after the other, each over all units."""
+    return (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK
+
+
+def _stack(stage, streams, blocks):
+    size = blocks * stage.sums
+
     @intrinsic
-    def put_down(typing, acc):
+    def stack(typing):
         def lower(context, builder, sig, args):
-            values = cgutils.unpack_tuple(builder, args[0])
-            space = cgutils.alloca_once(builder, ir.ArrayType(VECTOR, len(values)))
+            space = cgutils.alloca_once(builder, ir.ArrayType(VECTOR, streams * size))
             space.align = 64
             place = builder.bitcast(space, FLOAT.as_pointer())
+            return context.make_tuple(builder, sig.return_type, [builder.gep(place, [LONG(s * size * LANES)]) for s in range(streams)])
+        return types.UniTuple(floats, streams)(), lower
+    return stack
+
+
+def _put_down(stage, streams, blocks):
+    """The sums of each stream to its place: a sum's blocks side by side, `gap` from one sum to the next."""
+    @intrinsic
+    def put_down(typing, acc, places, gap):
+        def lower(context, builder, sig, args):
+            acc, places, gap = args
+            values, places = cgutils.unpack_tuple(builder, acc), cgutils.unpack_tuple(builder, places)
+            offsets = _offsets(builder, stage, blocks, gap)
             for i, value in enumerate(values):
-                emit_store(builder, value, place, LONG(i * LANES), align=64)
-            return place
-        return floats(_tile_type(stage, streams, blocks)), lower
+                emit_store(builder, value, places[i // len(offsets)], offsets[i % len(offsets)])
+            return context.get_dummy_value()
+        return types.void(tile_type(streams * blocks * stage.sums), types.UniTuple(floats, streams), types.int64), lower
     return put_down
 
 
 def _take_up(stage, blocks):
     @intrinsic
-    def take_up(typing, p):
+    def take_up(typing, p, gap):
         def lower(context, builder, sig, args):
-            values = [emit_load(builder, args[0], LONG(i * LANES), align=64) for i in range(blocks * stage.sums)]
-            return context.make_tuple(builder, sig.return_type, values)
-        return _tile_type(stage, 1, blocks)(floats), lower
+            p, gap = args
+            return context.make_tuple(builder, sig.return_type, [emit_load(builder, p, i) for i in _offsets(builder, stage, blocks, gap)])
+        return tile_type(blocks * stage.sums)(floats, types.int64), lower
     return take_up
+
+
+def _offsets(builder, stage, blocks, gap):
+    return [builder.add(builder.mul(gap, LONG(a)), LONG(b * LANES)) for b in range(blocks) for a in range(stage.sums)]
 
 
 def _apply(stage, width, blocks):
@@ -246,28 +265,6 @@ def _apply(stage, width, blocks):
                 for i, value in enumerate(cgutils.unpack_tuple(builder, new) if several else [new]):
                     emit_store(builder, value, places[stage.reads + i], here)
             return context.get_dummy_value()
-        return types.void(_tile_type(stage, 1, blocks), frames.table, frames.frame_type, types.int64, types.int64), lower
+        return types.void(tile_type(blocks * stage.sums), frames.table, frames.frame_type, types.int64, types.int64), lower
 
     return apply
-
-
-def _loop(builder, start, stop, step, carried, body):
-    """for k in range(start, stop, step): carried = body(k, carried); the values leave in registers."""
-    before = builder.block
-    loop, after = builder.append_basic_block("k"), builder.append_basic_block("done")
-    builder.cbranch(builder.icmp_signed("<", start, stop), loop, after)
-    builder.position_at_end(loop)
-    k = builder.phi(LONG)
-    phis = [builder.phi(v.type) for v in carried]
-    new = body(k, phis)
-    following = builder.add(k, LONG(step))
-    for phi, first, then in zip([k, *phis], [start, *carried], [following, *new], strict=True):
-        phi.add_incoming(first, before)
-        phi.add_incoming(then, loop)
-    builder.cbranch(builder.icmp_signed("<", following, stop), loop, after)
-    builder.position_at_end(after)
-    out = [builder.phi(v.type) for v in carried]
-    for phi, first, then in zip(out, carried, new, strict=True):
-        phi.add_incoming(first, before)
-        phi.add_incoming(then, loop)
-    return out

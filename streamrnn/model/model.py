@@ -31,8 +31,7 @@ class Model:
         self.inputs = int(inputs)
         self.layers = _layers(layers, "layers")
         self._head_layers = {name: _layers(stack, f"heads[{name!r}]") for name, stack in _named(heads).items()}
-        trunk = [(f"layers.{i}", layer) for i, layer in enumerate(self.layers)]
-        tops = {name: [(f"heads.{name}.{i}", layer) for i, layer in enumerate(stack)] for name, stack in self._head_layers.items()}
+        trunk, tops = self.named_layers()
         plan, slices = build(self.inputs, trunk, tops or {"y": []}, self.config())
         self.heads = MappingProxyType(slices if tops else {})
         self.outputs = plan.outputs
@@ -43,6 +42,11 @@ class Model:
         self.tensors = MappingProxyType(values)
         self.signature = plan.signature
         self.packed = plan.assemble(values)
+
+    def named_layers(self):
+        """The trunk [(name, layer)] and the heads {name: [(name, layer)]}, as plan.build takes them."""
+        return ([(f"layers.{i}", layer) for i, layer in enumerate(self.layers)],
+                {name: [(f"heads.{name}.{i}", layer) for i, layer in enumerate(stack)] for name, stack in self._head_layers.items()})
 
     def _stacks(self, trunk, tops):
         """Every named layer with the width of its input."""

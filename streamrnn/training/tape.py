@@ -1,0 +1,62 @@
+"""A tape: the memory in which one thread goes through a window of some streams, forwards and back.
+
+Its size is that of a window, not of a batch: threads take the streams of a batch a shard at a time.
+"""
+import numpy as np
+
+from streamrnn import jit
+from streamrnn.kernels import frame, unroll
+from streamrnn.kernels.tile import GROUP, STREAMS
+from streamrnn.kernels.unroll import (
+    ARENA, BACK, D_ARENA, D_RESULTS, D_SAMPLES, D_STEP, DESK, KEEPS_D_SAMPLES, LENGTHS, PROGRAM, RECORD, RESULTS, SAMPLE,
+    SAMPLES, SLOTS, TAPE,
+)
+from streamrnn.lanes import BLOCK
+from streamrnn.plan import aligned, padded
+
+
+def record_size(plan):
+    """Floats of one stream's step on a tape: an odd number of cache lines, so that records spread over the whole cache."""
+    size = plan.work_size + plan.stride + plan.kept_size
+    return size + BLOCK if size // BLOCK % 2 == 0 else size
+
+
+class Tape:
+    """`time` steps of `slots` streams: fill `samples` and `rows`, go forwards, read `results`, fill `d_results`, go back."""
+
+    def __init__(self, weights, slots, time, sample_gradients=False):
+        for dispatcher in (unroll.forwards, unroll.backwards):
+            jit.ready(dispatcher)
+        plan = weights.plan
+        self.slots, self.time = -(-slots // STREAMS) * STREAMS, time
+        assert self.slots <= GROUP
+        record, sample = record_size(plan), padded(plan.inputs)
+        self.samples = aligned(time * self.slots * sample).reshape(time, self.slots, sample)
+        self.d_samples = aligned((time if sample_gradients else 1) * self.slots * sample).reshape(-1, self.slots, sample)
+        self.results = aligned(time * self.slots * plan.outputs).reshape(time, self.slots, plan.outputs)
+        self.d_results = aligned(time * self.slots * plan.outputs).reshape(time, self.slots, plan.outputs)
+        self.records = aligned((time + 1) * self.slots * record).reshape(time + 1, self.slots, record)
+        self.d_step = aligned(self.slots * (plan.work_size + 2 * plan.stride)).reshape(self.slots, -1)
+        self.lengths = np.zeros(self.slots, np.int64)
+        self.rows = self.records[:, :, plan.work_size:plan.work_size + plan.stride]          # (time + 1, slots, stride)
+        self.work = self.records[:, :, :plan.work_size]
+        self.d_rows = self.d_step[:, plan.work_size:].reshape(self.slots, 2, plan.stride)
+        program = weights.program.copy()
+        if sample_gradients:
+            program[frame.HEADER:].reshape(-1, frame.COLUMNS)[:, frame.DEEPER] = 1
+        self._keep = weights, program
+        self.desk = np.zeros(DESK, np.int64)
+        for place, array in ((PROGRAM, program), (ARENA, weights.values), (BACK, weights.back), (TAPE, self.records),
+                             (SAMPLES, self.samples), (D_SAMPLES, self.d_samples), (RESULTS, self.results),
+                             (D_RESULTS, self.d_results), (D_STEP, self.d_step), (LENGTHS, self.lengths)):
+            self.desk[place] = array.ctypes.data
+        self.desk[[SLOTS, RECORD, SAMPLE, KEEPS_D_SAMPLES]] = self.slots, record, sample, int(sample_gradients)
+        self._address = self.desk.ctypes.data
+
+    def forwards(self, time):
+        unroll.forwards(self._address, time)
+
+    def backwards(self, gradient, first, last):
+        """Adds to `gradient`, an arena."""
+        self.desk[D_ARENA] = gradient.ctypes.data
+        unroll.backwards(self._address, first, last)
