@@ -1,0 +1,158 @@
+"""How far predictions are from the truth: each takes (true, predicted) of one shape, and counts every value alike.
+
+Labels are whole numbers from 0, a class each. Sums are float64. What is empty, not finite or of two shapes is refused.
+"""
+import numpy as np
+
+from streamrnn.errors import InputError
+
+MOST = 1 << 24   # classes: a larger label is a mistake, such as a time stamp or an id
+LARGEST = 1 << 14  # classes of a confusion matrix: 2 GiB of counts
+
+
+def accuracy(true, predicted):
+    """The share of labels that are right."""
+    true, predicted = _labels(true, predicted)
+    return float(np.mean(true == predicted))
+
+
+def precision(true, predicted, average="macro"):
+    """Of what was called a class, the share that is it. A class that was never called so has 0.0.
+
+    average "macro" is the mean over the classes that occur in either, "micro" counts all labels together, None gives
+    every class its own: (classes,), for 0 to the largest label.
+    """
+    hits, actual, called = _counts(true, predicted)
+    return _averaged(hits, called, actual + called, average)
+
+
+def recall(true, predicted, average="macro"):
+    """Of what is a class, the share that was called so. A class that is not in the truth has 0.0; average as in precision."""
+    hits, actual, called = _counts(true, predicted)
+    return _averaged(hits, actual, actual + called, average)
+
+
+def f1(true, predicted, average="macro"):
+    """The harmonic mean of precision and recall of each class; average as in precision."""
+    hits, actual, called = _counts(true, predicted)
+    return _averaged(2 * hits, actual + called, actual + called, average)
+
+
+def confusion(true, predicted, classes=None):
+    """Counts (classes, classes): row is the truth, column what was predicted; classes is the largest label + 1 unless given."""
+    true, predicted = _labels(true, predicted)
+    largest = int(max(true.max(), predicted.max()))
+    classes = largest + 1 if classes is None else classes
+    if not largest < classes <= LARGEST:
+        raise InputError(f"classes must be from {largest + 1} (the largest label is {largest}) to {LARGEST}, got {classes}")
+    return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+def mae(true, predicted):
+    """The mean absolute error."""
+    true, predicted = _numbers(true, predicted)
+    return float(np.mean(np.abs(true - predicted)))
+
+
+def rmse(true, predicted):
+    """The root of the mean squared error."""
+    true, predicted = _numbers(true, predicted)
+    return float(np.sqrt(np.mean((true - predicted) ** 2)))
+
+
+def r2(true, predicted):
+    """The share of the truth's variance that is explained, over all values together; a constant truth gives 1.0 if met, else 0.0."""
+    true, predicted = _numbers(true, predicted)
+    left, spread = np.sum((true - predicted) ** 2), np.sum((true - true.mean()) ** 2)
+    if spread == 0:
+        return 1.0 if left == 0 else 0.0
+    return float(1 - left / spread)
+
+
+def perplexity(true, scores, logits=True):
+    """Among how many equally likely classes the model wavers: exp of the mean of -log p(true).
+
+    true: labels (...); scores: (..., classes), logits or, with logits=False, probabilities.
+    """
+    true, scores = _array(true, "true"), _array(scores, "scores")
+    if scores.shape[:-1] != true.shape or scores.ndim == 0:
+        raise InputError(f"scores must be (..., classes) for labels (...), got {scores.shape} for {true.shape}")
+    true, scores = _whole(true, "true", scores.shape[-1] - 1), scores.astype(np.float64)
+    of_true = lambda array: np.take_along_axis(array, true[..., None], -1)[..., 0]
+    if logits:
+        scores -= scores.max(-1, keepdims=True)  # exp then neither overflows nor is 0 everywhere
+        log_p = of_true(scores) - np.log(np.exp(scores).sum(-1))
+    else:
+        hint = "pass logits=True for scores before the softmax"
+        total = scores.sum(-1)
+        _refuse(scores, scores < 0, "scores", f"a probability is 0 or more; {hint}")
+        _refuse(total, np.abs(total - 1) > 1e-3, "the sum of scores", f"the probabilities of all classes sum to 1; {hint}")
+        with np.errstate(divide="ignore"):  # a truth held impossible: infinitely perplexed
+            log_p = np.log(of_true(scores))
+    with np.errstate(over="ignore"):
+        return float(np.exp(-log_p.mean()))
+
+
+def _array(values, what):
+    """Finite numbers, at least one."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{what} must be numbers in a regular array: {error}") from None
+    if not array.size:
+        raise InputError(f"{what} is empty, shape {array.shape}: a metric needs at least one value")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{what} must be numbers, got dtype {array.dtype}: convert it first")
+    _refuse(array, ~np.isfinite(array), what, "values must be finite; drop missing ones first")
+    return array
+
+
+def _refuse(array, wrong, what, words):
+    """Name the first value that is wrong, and why."""
+    if wrong.any():
+        place = tuple(map(int, np.argwhere(wrong)[0]))
+        raise InputError(f"{what}{''.join(f'[{i}]' for i in place)} is {array[place]}: {words}")
+
+
+def _pair(true, predicted):
+    true, predicted = _array(true, "true"), _array(predicted, "predicted")
+    if true.shape != predicted.shape:
+        hint = ""
+        if predicted.shape[:-1] == true.shape:
+            hint = ": take predicted" + ("[..., 0]" if predicted.shape[-1] == 1 else ".argmax(-1) if it holds scores of classes")
+        raise InputError(f"true and predicted must have one shape, got {true.shape} and {predicted.shape}{hint}")
+    return true.ravel(), predicted.ravel()
+
+
+def _numbers(true, predicted):
+    true, predicted = _pair(true, predicted)
+    return true.astype(np.float64), predicted.astype(np.float64)
+
+
+def _labels(true, predicted):
+    true, predicted = _pair(true, predicted)
+    return _whole(true, "true", MOST - 1), _whole(predicted, "predicted", MOST - 1)
+
+
+def _whole(labels, what, largest):
+    _refuse(labels, (labels < 0) | (labels > largest) | (labels != np.floor(labels)), what,
+            f"a label must be a whole number from 0 to {largest}; scores of classes become labels with .argmax(-1)")
+    return labels.astype(np.int64)
+
+
+def _counts(true, predicted):
+    """(hits, actual, called), each (classes,)"""
+    true, predicted = _labels(true, predicted)
+    classes = max(true.max(), predicted.max()) + 1
+    return [np.bincount(labels, minlength=classes) for labels in (true[true == predicted], true, predicted)]
+
+
+def _averaged(hits, out_of, occurs, average):
+    if average == "micro":
+        return float(hits.sum() / out_of.sum())
+    each = np.divide(hits, out_of, out=np.zeros(len(hits)), where=out_of > 0)
+    if average == "macro":
+        return float(each[occurs > 0].mean())
+    if average is None:
+        return each
+    raise InputError(f'average must be "macro", "micro" or None, got {average!r}')

@@ -1,0 +1,140 @@
+"""Metrics: by hand, against scikit-learn, and what is refused."""
+import numpy as np
+import pytest
+
+from streamrnn import metrics
+from streamrnn.errors import InputError
+
+RATES = {"precision": metrics.precision, "recall": metrics.recall, "f1": metrics.f1}
+LABELS = {"accuracy": metrics.accuracy, "confusion": metrics.confusion, **RATES}
+NUMBERS = {"mae": metrics.mae, "rmse": metrics.rmse, "r2": metrics.r2}
+
+
+def test_labels_by_hand():
+    true, predicted = [0, 0, 1, 1], [0, 1, 1, 1]
+    assert metrics.accuracy(true, predicted) == 0.75
+    assert metrics.precision(true, predicted, None).tolist() == [1, 2 / 3]
+    assert metrics.recall(true, predicted, None).tolist() == [0.5, 1]
+    assert metrics.f1(true, predicted, None).tolist() == [2 / 3, 0.8]
+    assert metrics.precision(true, predicted) == pytest.approx(5 / 6)
+    assert metrics.recall(true, predicted, "micro") == 0.75
+    assert metrics.confusion(true, predicted).tolist() == [[1, 1], [0, 2]]
+    assert metrics.confusion(true, predicted, classes=3).tolist() == [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
+def test_numbers_by_hand():
+    true, predicted = [[0.0, 2.0]], [[1.0, 5.0]]
+    assert metrics.mae(true, predicted) == 2
+    assert metrics.rmse(true, predicted) == pytest.approx(5 ** 0.5)
+    assert metrics.r2(true, predicted) == -4
+    assert metrics.r2([3.0, 3.0], [3.0, 3.0]) == 1
+    assert metrics.r2([3.0, 3.0], [3.0, 4.0]) == 0
+
+
+def test_perplexity_by_hand():
+    assert metrics.perplexity([[0, 1, 2]], np.zeros((1, 3, 4))) == pytest.approx(4)
+    assert metrics.perplexity([0, 1], [[1000.0, 0.0], [0.0, -1000.0]]) == pytest.approx(np.exp(500))
+    assert metrics.perplexity([1], [[0.75, 0.25]], logits=False) == pytest.approx(4)
+    assert metrics.perplexity([1], [[1.0, 0.0]], logits=False) == np.inf
+    assert metrics.perplexity([1], [[1e4, -1e4]]) == np.inf
+
+
+def test_a_class_that_is_never_called_or_never_there_scores_zero():
+    for rate in RATES.values():
+        assert rate([0, 0], [2, 2], None).tolist() == [0, 0, 0]
+        assert rate([0, 0], [2, 2]) == 0
+    assert metrics.precision([3, 3], [3, 3], None).tolist() == [0, 0, 0, 1]
+    assert metrics.precision([3, 3], [3, 3]) == 1  # classes that do not occur are no part of the mean
+
+
+def test_many_classes_take_memory_for_the_classes_only():
+    assert metrics.f1([0, 10_000_000], [0, 10_000_000]) == 1
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("average", ["macro", "micro", None])
+def test_labels_agree_with_scikit_learn(rng, classes, average):
+    peer = pytest.importorskip("sklearn.metrics")
+    true, predicted = rng.integers(classes, size=(2, 5, 9))
+    true[0, 0] = predicted[0, 0] = classes - 1
+    flat = true.ravel(), predicted.ravel()
+    for name, rate in RATES.items():
+        wanted = getattr(peer, f"{name}_score")(*flat, average=average, zero_division=0.0, labels=None if average else range(classes))
+        np.testing.assert_allclose(rate(true, predicted, average), wanted, atol=1e-15)
+    assert metrics.accuracy(true, predicted) == pytest.approx(peer.accuracy_score(*flat))
+    assert np.array_equal(metrics.confusion(true, predicted, classes), peer.confusion_matrix(*flat, labels=range(classes)))
+
+
+def test_macro_agrees_with_scikit_learn_when_classes_are_missing(rng):
+    peer = pytest.importorskip("sklearn.metrics")
+    true, predicted = rng.choice([1, 4, 5], 40), rng.choice([0, 4, 9], 40)
+    for name, rate in RATES.items():
+        assert rate(true, predicted) == pytest.approx(getattr(peer, f"{name}_score")(true, predicted, average="macro", zero_division=0.0))
+
+
+def test_numbers_agree_with_scikit_learn(rng):
+    peer = pytest.importorskip("sklearn.metrics")
+    true = rng.standard_normal((4, 6, 2), dtype=np.float32)
+    predicted = true + rng.standard_normal(true.shape, dtype=np.float32) / 2
+    flat = true.ravel().astype(np.float64), predicted.ravel().astype(np.float64)
+    assert metrics.mae(true, predicted) == pytest.approx(peer.mean_absolute_error(*flat))
+    assert metrics.rmse(true, predicted) == pytest.approx(peer.root_mean_squared_error(*flat))
+    assert metrics.r2(true, predicted) == pytest.approx(peer.r2_score(*flat))
+
+
+def test_perplexity_agrees_with_scikit_learn(rng):
+    peer = pytest.importorskip("sklearn.metrics")
+    true, logits = rng.integers(5, size=(3, 8)), 3 * rng.standard_normal((3, 8, 5))
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    wanted = np.exp(peer.log_loss(true.ravel(), p.reshape(-1, 5), labels=range(5)))
+    assert metrics.perplexity(true, logits) == pytest.approx(wanted)
+    assert metrics.perplexity(true, p.astype(np.float32), logits=False) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.int64, np.uint64, np.float32, list])
+def test_labels_of_any_kind_give_the_same(kind):
+    convert = list if kind is list else lambda values: np.array(values, kind)
+    for metric in LABELS.values():
+        np.testing.assert_array_equal(metric(convert([0, 1, 1]), convert([0, 1, 0])), metric([0, 1, 1], [0, 1, 0]))
+
+
+def test_the_arrays_handed_in_stay_as_they_were(rng):
+    true, scores = rng.integers(3, size=9), rng.standard_normal((9, 3))
+    before = scores.copy()
+    metrics.perplexity(true, scores)
+    assert np.array_equal(scores, before)
+
+
+@pytest.mark.parametrize("metric", [*LABELS.values(), *NUMBERS.values()], ids=[*LABELS, *NUMBERS])
+@pytest.mark.parametrize(("true", "predicted", "words"), [
+    ([1, 2], [1], r"one shape, got \(2,\) and \(1,\)$"), ([1, 2], [[0, 1], [1, 0]], "argmax"), ([1, 2], [[0], [1]], r"\[\.\.\., 0\]"),
+    ([], [], "true is empty"), ([[0, 1]], [[0, float("nan")]], r"predicted\[0\]\[1\] is nan"), ([float("inf")], [0], r"true\[0\] is inf"),
+    (["a"], ["b"], "dtype <U1"), ([None], [1], "dtype object"), ([[1], [1, 2]], [1, 2], "regular array"),
+    (1, float("nan"), "predicted is nan")])
+def test_what_is_no_pair_is_refused(metric, true, predicted, words):
+    with pytest.raises(InputError, match=words):
+        metric(true, predicted)
+
+
+@pytest.mark.parametrize("metric", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize(("wrong", "words"), [(-1, r"true\[1\] is -1"), (0.5, r"true\[1\] is 0\.5.*argmax"), (1e12, r"true\[1\] is")])
+def test_what_is_no_label_is_refused(metric, wrong, words):
+    with pytest.raises(InputError, match=words):
+        metric([0, wrong], [0, 1])
+
+
+def test_other_refusals():
+    with pytest.raises(InputError, match='"macro", "micro" or None, got \'weighted\''):
+        metrics.f1([0], [0], "weighted")
+    for classes in (0, 3, 10 ** 6):
+        with pytest.raises(InputError, match="the largest label is 3"):
+            metrics.confusion([0, 3], [0, 1], classes)
+
+
+@pytest.mark.parametrize(("true", "scores", "logits", "words"), [
+    ([0, 1], [[1.0, 2.0]], True, r"\(\.\.\., classes\) for labels \(\.\.\.\), got \(1, 2\) for \(2,\)"), (0, 1.0, True, "classes"),
+    ([2], [[1.0, 2.0]], True, r"true\[0\] is 2: .* from 0 to 1"), ([0], [[np.nan, 0.0]], True, r"scores\[0\]\[0\] is nan"),
+    ([0], [[-0.5, 1.5]], False, "logits=True"), ([0], [[0.5, 0.6]], False, r"sum of scores\[0\] is 1\.1.*logits=True")])
+def test_what_has_no_perplexity_is_refused(true, scores, logits, words):
+    with pytest.raises(InputError, match=words):
+        metrics.perplexity(true, scores, logits)
