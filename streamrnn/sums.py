@@ -1,11 +1,12 @@
 """Sums over a vector: 16 partial sums, folded in halves, whatever LANES is. The same bits on every host."""
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from streamrnn.lanes import BLOCK, FLOAT, INT, LONG, emit_fma, floats, lanes
 
-FOLDED = ir.VectorType(FLOAT, BLOCK)
+FOLDED, DOUBLES = ir.VectorType(FLOAT, BLOCK), ir.VectorType(ir.DoubleType(), BLOCK)
 
 
 def _fold(builder, value):
@@ -62,3 +63,16 @@ def total(typing, p, count):
         p, count = args
         return _summed(builder, count, lambda k, acc: builder.fadd(acc, _block(builder, p, k)))
     return types.float32(floats, types.int64), lower
+
+
+@intrinsic
+def squares(typing, p, count):
+    """Sum of p[k]^2 for k below count, a multiple of 16: 16 partial sums in float64, folded in halves, on every host."""
+    def lower(context, builder, sig, args):
+        p, count = args
+        sums = cgutils.alloca_once_value(builder, ir.Constant(DOUBLES, [0.0] * BLOCK))
+        with cgutils.for_range(builder, builder.udiv(count, LONG(BLOCK))) as loop:
+            x = builder.fpext(_block(builder, p, builder.mul(loop.index, LONG(BLOCK))), DOUBLES)
+            builder.store(builder.fadd(builder.load(sums), builder.fmul(x, x)), sums)
+        return _fold(builder, builder.load(sums))
+    return types.float64(floats, types.int64), lower
