@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from streamrnn.cells.layernorm import LayerNorm as LayerNorm
     from streamrnn.cells.lstm import LSTM as LSTM
     from streamrnn.cells.rnn import RNN as RNN
+    from streamrnn.cells.scale import Scale as Scale
+    from streamrnn.cells.scale import Unscale as Unscale
+    from streamrnn.data.series import pad as pad
+    from streamrnn.data.series import windows as windows
+    from streamrnn.data.tokens import Characters as Characters
+    from streamrnn.data.tokens import Words as Words
     from streamrnn.engine.engine import Engine as Engine
     from streamrnn.errors import ConfigError as ConfigError
+    from streamrnn.errors import Diverged as Diverged
     from streamrnn.errors import EngineBusy as EngineBusy
     from streamrnn.errors import EngineFull as EngineFull
     from streamrnn.errors import FileError as FileError
@@ -34,14 +41,37 @@ if TYPE_CHECKING:
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
+    from streamrnn.training.fit import fit as fit
+    from streamrnn.training.history import History as History
+    from streamrnn.training.losses import BCE as BCE
+    from streamrnn.training.losses import MAE as MAE
+    from streamrnn.training.losses import MSE as MSE
+    from streamrnn.training.losses import CrossEntropy as CrossEntropy
+    from streamrnn.training.losses import Gaussian as Gaussian
+    from streamrnn.training.losses import Huber as Huber
+    from streamrnn.training.losses import Loss as Loss
+    from streamrnn.training.losses import Quantile as Quantile
+    from streamrnn.training.optimisers import SGD as SGD
+    from streamrnn.training.optimisers import Adam as Adam
+    from streamrnn.training.optimisers import AdamW as AdamW
+    from streamrnn.training.optimisers import RMSprop as RMSprop
+    from streamrnn.training.schedules import Cosine as Cosine
+    from streamrnn.training.schedules import Plateau as Plateau
+    from streamrnn.training.schedules import Steps as Steps
 
 _HOMES = {
     "streamrnn.cells.rnn": ["RNN"], "streamrnn.cells.lstm": ["LSTM"], "streamrnn.cells.gru": ["GRU"],
     "streamrnn.cells.dense": ["Dense"], "streamrnn.cells.embedding": ["Embedding"],
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
+    "streamrnn.cells.scale": ["Scale", "Unscale"],
     "streamrnn.model.model": ["Model", "load"], "streamrnn.engine.engine": ["Engine"], "streamrnn.streams.stream": ["Stream"],
+    "streamrnn.training.fit": ["fit"], "streamrnn.training.history": ["History"],
+    "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
+    "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "CrossEntropy"],
+    "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
+    "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
-                         "EngineBusy", "FileError", "MissingExtra"],
+                         "EngineBusy", "FileError", "Diverged", "MissingExtra"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = ["__version__", *_HOME]

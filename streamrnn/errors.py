@@ -8,6 +8,7 @@ StreamRNNError
 ├── EngineFull                    a new stream, and no slot left for it
 ├── EngineBusy (RuntimeError)     two threads in one engine at once
 ├── FileError (ValueError)        a model or snapshot file that is truncated, changed or foreign
+├── Diverged (ArithmeticError)    a training whose loss is no longer finite: the message says where, and what to do
 └── MissingExtra (ImportError)    an optional package is needed: the message has its install command
 """
 
@@ -41,6 +42,10 @@ class EngineBusy(StreamRNNError, RuntimeError):
 
 
 class FileError(StreamRNNError, ValueError):
+    pass
+
+
+class Diverged(StreamRNNError, ArithmeticError):
     pass
 
 

@@ -1,8 +1,9 @@
 """How streamrnn compiles: the flags, the processor's features, and a cache folder of its own that nothing can poison.
 
-The folder is named by a hash of this package's sources, Numba, Python and the processor, so an edited file, an upgrade
-or another host starts a fresh one. Each entry carries a digest: a truncated or flipped file means compile again. Where
-the folder cannot be written, everything is compiled in memory. STREAMRNN_CACHE_DIR moves it.
+The folder is named by a hash of the sources that kernels are made of, Numba, Python and the processor, so an edited cell,
+an upgrade or another host starts a fresh one; an entry's name has a hash of the sources beside
+its own. Each entry carries a digest: a truncated or flipped file means compile again. Where the folder cannot be written,
+everything is compiled in memory. STREAMRNN_CACHE_DIR moves it.
 """
 import hashlib
 import os
@@ -10,6 +11,7 @@ import pickle
 import sys
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import numba
 from llvmlite import binding
@@ -50,16 +52,22 @@ def kernel(signature, nogil=True):
     return decorate
 
 
+MADE_OF = ("jit.py", "lanes.py", "maths.py", "sums.py", "cells/*.py", "kernels/*.py")
+"""What kernels anywhere may call, besides what stands in their own folder."""
+
+_compiling = Lock()
+
 KERNELS = []
 """Every kernel with its signature, in the order of definition."""
 
 
 def ready(dispatcher):
     """Compile a kernel, or load it, unless that has been done; after this it takes its one signature and no other."""
-    if not dispatcher.signatures:
-        signature = next(s for d, s in KERNELS if d is dispatcher)
-        dispatcher.compile(signature)
-        dispatcher.disable_compile()
+    if dispatcher._can_compile:
+        with _compiling:
+            if dispatcher._can_compile:
+                dispatcher.compile(next(s for d, s in KERNELS if d is dispatcher))
+                dispatcher.disable_compile()
     return dispatcher
 
 
@@ -77,9 +85,8 @@ def cache_folder():
             sys.platform, Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache")) / "streamrnn"
     key = hashlib.blake2b(digest_size=12)
     package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        if path.parent.name != "cli":  # no kernel hangs on the command line
-            key.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    for path in sorted(path for part in MADE_OF for path in (package / part).parent.glob(Path(part).name)):
+        key.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     key.update(repr((numba.__version__, sys.version, CPU, sorted(FEATURES), config.OPT)).encode())
     return Path(root) / key.hexdigest()
 
@@ -98,8 +105,10 @@ class _SafeCache(_Cache):
         return str(cache_folder())
 
     def _file(self, signature):
-        key = hashlib.blake2b(repr(signature).encode() + self._source.read_bytes(), digest_size=6).hexdigest()
-        return cache_folder() / f"{self._name}-{key}.bin"
+        key = hashlib.blake2b(repr(signature).encode(), digest_size=6)
+        for path in sorted(self._source.parent.glob("*.py")):
+            key.update(path.name.encode() + path.read_bytes())
+        return cache_folder() / f"{self._name}-{key.hexdigest()}.bin"
 
     def load_overload(self, sig, target_context):
         if not self._on:

@@ -83,6 +83,7 @@ def positive(layer, *names):
 class Layer:
     """One layer of a stack. Subclasses are frozen dataclasses whose fields are the layer's configuration."""
     kind: ClassVar[str]
+    constants: ClassVar[tuple[str, ...]] = ()  # names of parameters that training leaves alone
 
     def config(self):
         return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}
@@ -94,9 +95,13 @@ class Layer:
         """Canonical names and shapes, torch.nn's where torch has the layer."""
         return {}
 
-    def initial(self, inputs, rng):
-        """First values of the parameters, as torch.nn draws them."""
+    def initial(self, inputs, rng, scheme):
+        """First values of the parameters: by "torch", as torch.nn draws them, or by "orthogonal" (see Recurrent)."""
         return {}
+
+    def settle(self, tensors, values):
+        """Other tensors after a look at the data: what the first layer takes in, or the targets of the last; None: as they are."""
+        return
 
     def emit(self, plan, source, inputs):
         """Put this layer's stages into the plan; answer where its output lies."""
@@ -107,11 +112,24 @@ def uniform(rng, bound, shapes):
     return {name: rng.uniform(-bound, bound, shape).astype(np.float32) for name, shape in shapes.items()}
 
 
+def glorot(rng, outputs, inputs):
+    """Uniform, so that values and gradients keep their size on the way through (Glorot and Bengio 2010)."""
+    bound = (6 / (inputs + outputs)) ** 0.5
+    return rng.uniform(-bound, bound, (outputs, inputs)).astype(np.float32)
+
+
+def orthogonal(rng, size):
+    """A random rotation: it neither shrinks nor stretches what goes around many times (Saxe et al. 2014)."""
+    q, r = np.linalg.qr(rng.standard_normal((size, size)))
+    return (q * np.sign(np.diag(r))).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Recurrent(Layer):
     """A layer of gates over inputs and its own last output, with torch.nn's names and layout."""
     units: int
     gates: ClassVar[int]
+    remembers: ClassVar[int | None] = None  # the gate whose bias starts at 1, so that a fresh cell remembers
 
     def __post_init__(self):
         positive(self, "units")
@@ -124,8 +142,17 @@ class Recurrent(Layer):
         return {"weight_ih_l0": (rows, inputs), "weight_hh_l0": (rows, self.units),
                 "bias_ih_l0": (rows,), "bias_hh_l0": (rows,)}
 
-    def initial(self, inputs, rng):
-        return uniform(rng, self.units ** -0.5, self.parameters(inputs))
+    def initial(self, inputs, rng, scheme):
+        """"orthogonal": hidden weights a rotation a gate, input weights Glorot's, biases 0 but for the gate that remembers."""
+        if scheme == "torch":
+            return uniform(rng, self.units ** -0.5, self.parameters(inputs))
+        tensors = {name: np.zeros(shape, np.float32) for name, shape in self.parameters(inputs).items()}
+        for gate in range(self.gates):
+            rows = slice(gate * self.units, (gate + 1) * self.units)
+            tensors["weight_ih_l0"][rows] = glorot(rng, self.units, inputs)
+            tensors["weight_hh_l0"][rows] = orthogonal(rng, self.units)
+            tensors["bias_ih_l0"][rows] = gate == self.remembers
+        return tensors
 
     def split(self, tensors):
         """(inputs, hidden, bias of inputs, bias of hidden), each with the gates as its first axis."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from streamrnn.cells import activation as activations
-from streamrnn.cells.base import Gated, Gates, Layer, Rowwise, positive, uniform
+from streamrnn.cells.base import Gated, Gates, Layer, Rowwise, glorot, positive, uniform
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
 from streamrnn.lanes import BLOCK, LANES, at, fma, get, load, put, store
@@ -74,8 +74,10 @@ class Dense(Layer):
     def parameters(self, inputs):
         return {"weight": (self.units, inputs), "bias": (self.units,)}
 
-    def initial(self, inputs, rng):
-        return uniform(rng, inputs ** -0.5, self.parameters(inputs))
+    def initial(self, inputs, rng, scheme):
+        if scheme == "torch":
+            return uniform(rng, inputs ** -0.5, self.parameters(inputs))
+        return {"weight": glorot(rng, self.units, inputs), "bias": np.zeros(self.units, np.float32)}
 
     def emit(self, plan, source, inputs):
         y = plan.work(self.units)

@@ -50,7 +50,7 @@ class Embedding(Layer):
     def parameters(self, inputs):
         return {"weight": (self.vocabulary, self.size)}
 
-    def initial(self, inputs, rng):
+    def initial(self, inputs, rng, scheme):
         return {"weight": rng.standard_normal((self.vocabulary, self.size)).astype(np.float32)}
 
     def emit(self, plan, source, inputs):

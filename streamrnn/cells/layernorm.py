@@ -82,7 +82,7 @@ class LayerNorm(Layer):
     def parameters(self, inputs):
         return {"weight": (inputs,), "bias": (inputs,)}
 
-    def initial(self, inputs, rng):
+    def initial(self, inputs, rng, scheme):
         return {"weight": np.ones(inputs, np.float32), "bias": np.zeros(inputs, np.float32)}
 
     def emit(self, plan, source, inputs):

@@ -37,6 +37,7 @@ class LSTM(Recurrent):
     """Long short-term memory, as torch.nn.LSTM computes it."""
     kind: ClassVar[str] = "lstm"
     gates: ClassVar[int] = 4
+    remembers: ClassVar[int] = 1
 
     def emit(self, plan, source, inputs):
         h, c = plan.state("h", self.units), plan.state("c", self.units)

@@ -5,12 +5,10 @@ and the weights packed the other way as vectors. The gradient of the weights tak
 the sums as vectors, with k running over streams and time. Each vector is loaded once and used for every scalar, each
 scalar is splat once and used for every vector.
 """
-from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from streamrnn.lanes import LONG, REGISTERS, VECTOR, emit_fma, emit_load, emit_splat, emit_store, floats, lanes
+from streamrnn.lanes import LONG, REGISTERS, emit_fma, emit_load, emit_splat, emit_store, floats, lanes
 
 UNROLL = 4
 SUMS = 16 if REGISTERS == 32 else 8  # in registers at once, beside vectors and a scalar

@@ -14,7 +14,7 @@ from streamrnn.kernels.advance import advance_keeping
 from streamrnn.kernels.backward import retreat, weigh
 from streamrnn.kernels.frame import fields, hold
 from streamrnn.kernels.tile import GROUP, STREAMS
-from streamrnn.lanes import LANES, at, pointer, put, splat, store
+from streamrnn.lanes import LANES, at, pointer, splat, store
 
 # a desk: addresses, then sizes
 (PROGRAM, ARENA, BACK, D_ARENA, TAPE, SAMPLES, D_SAMPLES, RESULTS, D_RESULTS, D_STEP, LENGTHS,

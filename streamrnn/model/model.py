@@ -1,4 +1,4 @@
-"""Model: layers, tensors and the packed plan that the kernels run. It holds no state of any stream and never changes."""
+"""Model: layers, tensors and the packed plan that the kernels run. It holds no state of any stream; only fit changes it."""
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from types import MappingProxyType
@@ -14,6 +14,8 @@ from streamrnn.streams import samples
 from streamrnn.streams.rows import Rows
 from streamrnn.streams.stream import Stream
 
+INITS = ("orthogonal", "torch")
+
 
 class Model:
     """A stack of layers, and heads on top of it, over `inputs` numbers a sample.
@@ -21,11 +23,15 @@ class Model:
     Model(inputs=8, layers=[LSTM(64), Dense(1)], seed=0)
     Model(inputs=8, layers=[LSTM(64)], heads={"mean": Dense(1), "spread": [Dense(16, "tanh"), Dense(1)]})
 
+    First weights are drawn from `seed`: init="orthogonal" (hidden weights a rotation, input weights Glorot's, an LSTM's forget
+    bias 1) or "torch", as torch.nn draws them; or they are given, `tensors` by canonical name.
+
     Without heads the last layer's values are the output; with heads, theirs side by side in the order given, and
-    `model.heads` says which columns are whose. A model is safe to share between threads: nothing in it changes.
+    `model.heads` says which columns are whose. A model is safe to share between threads: nothing in it changes, but for
+    its tensors at the end of `fit`, all at once.
     """
 
-    def __init__(self, inputs, layers, heads=None, seed=0, *, tensors=None):
+    def __init__(self, inputs, layers, heads=None, seed=0, *, init="orthogonal", tensors=None):
         if isinstance(inputs, bool) or not isinstance(inputs, (int, np.integer)) or inputs < 1:
             raise ConfigError(f"inputs must be a whole number of 1 or more, got {inputs!r}")
         self.inputs = int(inputs)
@@ -35,21 +41,31 @@ class Model:
         plan, slices = build(self.inputs, trunk, tops or {"y": []}, self.config())
         self.heads = MappingProxyType(slices if tops else {})
         self.outputs = plan.outputs
-        self._shapes = self._expected(trunk, tops)
-        values = files.strict(tensors, self._shapes) if tensors is not None else self._draw(seed)
+        self._plan, self.signature = plan, plan.signature
+        self._shapes = {f"{name}.{tensor}": shape for name, layer, width in self.stacks()
+                        for tensor, shape in layer.parameters(width).items()}
+        self.adopt(tensors if tensors is not None else self._draw(seed, init))
+
+    def adopt(self, tensors):
+        """Take these tensors, by canonical name, in place of the present ones: what fit does at its end.
+
+        Streams and engines that are open go on with the tensors they were opened with.
+        """
+        values = files.strict(tensors, self._shapes)
         for tensor in values.values():
             tensor.flags.writeable = False
+        self.packed = self._plan.assemble(values)
         self.tensors = MappingProxyType(values)
-        self.signature = plan.signature
-        self.packed = plan.assemble(values)
 
     def named_layers(self):
         """The trunk [(name, layer)] and the heads {name: [(name, layer)]}, as plan.build takes them."""
         return ([(f"layers.{i}", layer) for i, layer in enumerate(self.layers)],
                 {name: [(f"heads.{name}.{i}", layer) for i, layer in enumerate(stack)] for name, stack in self._head_layers.items()})
 
-    def _stacks(self, trunk, tops):
-        """Every named layer with the width of its input."""
+    def stacks(self):
+        """Every layer as (name, layer, width of its input)."""
+        trunk, tops = self.named_layers()
+
         def chain(layers, width):
             for name, layer in layers:
                 yield name, layer, width
@@ -61,16 +77,15 @@ class Model:
         for layers in tops.values():
             yield from chain(layers, width)
 
-    def _expected(self, trunk, tops):
-        self._named = list(self._stacks(trunk, tops))
-        return {f"{name}.{tensor}": shape for name, layer, width in self._named for tensor, shape in layer.parameters(width).items()}
-
-    def _draw(self, seed):
+    def _draw(self, seed, scheme):
+        if scheme not in INITS:
+            raise ConfigError(f"init must be one of {', '.join(INITS)}, got {scheme!r}")
         try:
             rng = np.random.default_rng(seed)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"seed must be a whole number of 0 or more, got {seed!r}: {error}") from None
-        return {f"{name}.{tensor}": value for name, layer, width in self._named for tensor, value in layer.initial(width, rng).items()}
+        return {f"{name}.{tensor}": value for name, layer, width in self.stacks()
+                for tensor, value in layer.initial(width, rng, scheme).items()}
 
     # -- what it is -----------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,22 @@ from streamrnn import jit
 from streamrnn.kernels import frame, unroll
 from streamrnn.kernels.tile import GROUP, STREAMS
 from streamrnn.kernels.unroll import (
-    ARENA, BACK, D_ARENA, D_RESULTS, D_SAMPLES, D_STEP, DESK, KEEPS_D_SAMPLES, LENGTHS, PROGRAM, RECORD, RESULTS, SAMPLE,
-    SAMPLES, SLOTS, TAPE,
+    ARENA,
+    BACK,
+    D_ARENA,
+    D_RESULTS,
+    D_SAMPLES,
+    D_STEP,
+    DESK,
+    KEEPS_D_SAMPLES,
+    LENGTHS,
+    PROGRAM,
+    RECORD,
+    RESULTS,
+    SAMPLE,
+    SAMPLES,
+    SLOTS,
+    TAPE,
 )
 from streamrnn.lanes import BLOCK
 from streamrnn.plan import aligned, padded
@@ -55,6 +69,11 @@ class Tape:
 
     def forwards(self, time):
         unroll.forwards(self._address, time)
+
+    def hand_back(self, steps):
+        """The gradient of the rows before what was gone back through becomes that behind `steps` steps that come next."""
+        if steps % 2:  # the kernel takes it from the other half than it leaves it in
+            self.d_rows[:] = self.d_rows[:, ::-1].copy()
 
     def backwards(self, gradient, first, last):
         """Adds to `gradient`, an arena."""

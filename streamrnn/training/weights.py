@@ -29,6 +29,7 @@ class Weights:
         self.back = aligned(self.plan.back_size)
         self._way_back = self.plan.way_back(starts, nowhere=self.size)
         self._shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
+        self.learnt = np.zeros(self.size, np.float32)  # 1 where training may change a number, 0 in padding and constants
         self._homes = self._find_homes()
         for layer, kind in zip(self.plan.stage_layers, self.program[frame.HEADER:].reshape(-1, frame.COLUMNS)[:, frame.KIND], strict=True):
             if STAGES[kind].grad is None:
@@ -37,19 +38,21 @@ class Weights:
 
     def _find_homes(self):
         """{tensor: (its places in the arena, are they its own?)}: found by packing numbers instead of values."""
+        fixed = {name: layer.constants for name, layer, _ in self.model.stacks()}
         zeros = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
-        constants, taken, homes = self.plan.fill(zeros)[0], np.zeros(self.size, bool), {}
+        empty, taken, homes = self.plan.fill(zeros)[0], np.zeros(self.size, bool), {}
         for name, shape in self._shapes.items():
             numbers, found = np.arange(1, int(np.prod(shape)) + 1).reshape(shape), np.zeros(self.size, np.int64)
             for digit in (0, 1):
                 part = (numbers // DIGIT ** digit % DIGIT).astype(np.float32)
-                found += np.rint(self.plan.fill({**zeros, name: part})[0] - constants).astype(np.int64) * DIGIT ** digit
+                found += np.rint(self.plan.fill({**zeros, name: part})[0] - empty).astype(np.int64) * DIGIT ** digit
             place = np.flatnonzero(found)
             home = np.empty(numbers.size, np.int64)
             home[found[place] - 1] = place
             homes[name] = home.reshape(shape), ~taken[home].reshape(shape)
             taken[home] = True
-        self.learnt = taken.astype(np.float32)         # 1 where a tensor's number lies, 0 in padding and constants
+            layer, _, tensor = name.rpartition(".")
+            self.learnt[home] = tensor not in fixed[layer]
         return homes
 
     def refresh(self):

@@ -1,0 +1,34 @@
+"""Where a loss stopped being finite: the layer, the step in time and the sequence, for the message that ends the training."""
+import numpy as np
+
+from streamrnn.cells import STAGES
+from streamrnn.cells.base import NEW, WORK, Gated, Y
+from streamrnn.kernels import frame
+
+
+def culprit(weights, passes, window, epoch):
+    """In words: whose values are the first that are not finite in this window."""
+    for name, tensor in weights.tensors().items():
+        if not np.isfinite(tensor).all():
+            return f"the weights {name} are not finite"
+    for count, tape, steps, first in passes.replay(window, epoch):
+        place = _first_wrong(weights.plan, weights.program, tape, steps, count)
+        if place:
+            layer, t, slot = place
+            return (f"the values of {layer} are the first that are not finite, at time step {window.start + t} of sequence "
+                    f"{window.chosen[first + slot]}")
+    return "all values are finite, but the gradient is not"
+
+
+def _first_wrong(plan, program, tape, steps, count):
+    rows = program[frame.HEADER:].reshape(-1, frame.COLUMNS)
+    for t in range(steps):
+        for row, layer in zip(rows, plan.stage_layers, strict=True):
+            stage = STAGES[row[frame.KIND]]
+            first, targets = (stage.reads, stage.writes) if isinstance(stage, Gated) else (0, 1)
+            for code in row[frame.BUFFERS + first:frame.BUFFERS + first + targets]:
+                values = {WORK: tape.work[t + 1], NEW: tape.rows[t + 1], Y: tape.results[t]}[code & 7]
+                wrong = ~np.isfinite(values[:count, (code >> 3):(code >> 3) + row[frame.UNITS]]).all(1)
+                if wrong.any():
+                    return layer or "the sample", t, int(np.flatnonzero(wrong)[0])
+    return None

@@ -1,0 +1,60 @@
+"""A training half-way on disk: all that it takes to go on bit for bit as if it had never stopped.
+
+One safetensors file, written whole or not at all; its metadata holds plain values and a digest of everything. It belongs to
+one training: the same model, data and options, whose fingerprint it carries.
+"""
+import json
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+
+from streamrnn.errors import FileError
+from streamrnn.model.files import write_whole
+
+FORMAT, ENTRY = 1, "streamrnn-training"
+
+
+def fingerprint(model, data, options):
+    """What must be the same for a training to go on."""
+    key = blake2b(digest_size=16)
+    key.update(model.digest.encode() + repr(options).encode())
+    for array in (data.samples, data.firsts, data.lengths, *(part for goal in data.goals for part in (goal.target, goal.weight))):
+        key.update(repr(array.shape).encode())
+        key.update(np.ascontiguousarray(array))
+    return key.hexdigest()
+
+
+def save(path, arrays, values, owner):
+    content = {"format": FORMAT, "owner": owner, "values": values}
+    entry = json.dumps({**content, "digest": _digest(content, arrays)})
+    plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    write_whole(path, safetensors.numpy.save(plain, metadata={ENTRY: entry}))
+
+
+def load(path, owner):
+    """(arrays, values) of a checkpoint of this training; None where there is no file yet."""
+    if not Path(path).exists():
+        return None
+    raw = Path(path).read_bytes()
+    try:
+        arrays = safetensors.numpy.load(raw)
+        entry = json.loads(json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])["__metadata__"][ENTRY])
+        content, digest = {name: entry[name] for name in ("format", "owner", "values")}, entry["digest"]
+        whole = content["format"] == FORMAT and _digest(content, arrays) == digest
+    except Exception as error:  # whatever a damaged file brings up
+        raise FileError(f"{path} is no checkpoint of a training, or a damaged one ({error}): delete it to start again") from None
+    if not whole:
+        raise FileError(f"{path} is a damaged checkpoint, or one of another version: delete it to start again")
+    if content["owner"] != owner:
+        raise FileError(f"{path} belongs to another training (other data, layers, first weights or options): "
+                        "give this one a checkpoint of its own, or delete the file to start again")
+    return arrays, content["values"]
+
+
+def _digest(content, arrays):
+    key = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16)
+    for name in sorted(arrays):
+        key.update(f"{name}{arrays[name].shape}{arrays[name].dtype}".encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    return key.hexdigest()

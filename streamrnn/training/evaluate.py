@@ -1,0 +1,45 @@
+"""The loss of sequences under some weights, without gradients: the serving kernels over whole sequences."""
+import numpy as np
+
+from streamrnn.kernels import frame
+from streamrnn.plan import Packed, build
+from streamrnn.streams.rows import Rows
+
+TOGETHER = 256  # sequences at once: their results are all in memory
+
+
+class Evaluation:
+    """Reads the weights where training changes them: the arenas of both plans are laid out alike."""
+
+    def __init__(self, weights, objective, sequences, threads):
+        model = weights.model
+        trunk, tops = model.named_layers()
+        plan, _ = build(model.inputs, trunk, tops or {"y": []}, model.config())
+        program = plan.assemble(model.tensors).program
+        program[frame.ARENA] = weights.values.ctypes.data
+        self._packed, self._weights = Packed(plan, program, weights.values), weights
+        self.objective, self.data, self.threads = objective, sequences, threads
+        self._counted = [float(sum(goal.weight[first:first + length, 0].sum(dtype=np.float64)
+                                   for first, length in zip(sequences.firsts, sequences.lengths, strict=True)))
+                         for goal in sequences.goals]
+
+    def loss(self):
+        """The losses of each part, averaged over all rows that count."""
+        divisors, losses = self.objective.divisors(self._counted), np.zeros(len(self._counted))
+        order = np.argsort(-self.data.lengths, kind="stable")
+        for first in range(0, len(order), TOGETHER):
+            losses += self._some(order[first:first + TOGETHER], divisors)
+        return losses
+
+    def _some(self, chosen, divisors):
+        lengths, firsts = self.data.lengths[chosen], self.data.firsts[chosen]
+        time = int(lengths[0])
+        where = firsts[:, None] + np.minimum(np.arange(time), np.maximum(lengths[:, None] - 1, 0))  # a row each, (n, time)
+        rows = Rows(self._packed, capacity=len(chosen), threads=self.threads, fixed=True)
+        handles = np.array([rows.open() for _ in chosen], np.int64)
+        results = rows.steps(handles, self.data.samples[where], lengths, numbers=chosen).reshape(len(chosen) * time, -1)
+        inside = np.arange(time) < lengths[:, None]
+        targets = [goal.target[where].reshape(len(results), -1) for goal in self.data.goals]
+        weights = [(goal.weight[where, 0] * inside).reshape(-1) * np.float32(divisor)
+                   for goal, divisor in zip(self.data.goals, divisors, strict=True)]
+        return self.objective.add(results, np.empty_like(results), targets, weights)

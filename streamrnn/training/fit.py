@@ -1,0 +1,273 @@
+"""fit: a model learns from sequences. Options in, checks first, then epochs of windows; the model changes once, at the end."""
+import os
+import time
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from streamrnn.cells.dense import Dense
+from streamrnn.errors import ConfigError, Diverged, InputError
+from streamrnn.training import checkpoint as checkpoints
+from streamrnn.training.batches import windows
+from streamrnn.training.blame import culprit
+from streamrnn.training.evaluate import Evaluation
+from streamrnn.training.history import History
+from streamrnn.training.losses import BCE, CrossEntropy
+from streamrnn.training.objective import Objective
+from streamrnn.training.optimisers import Adam, Optimiser
+from streamrnn.training.passes import Passes
+from streamrnn.training.progress import display
+from streamrnn.training.schedules import Constant, Schedule
+from streamrnn.training.weights import Weights
+
+SPLITS = ("auto", "time", "sequence")
+
+
+def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, batch=64, window=None, lengths=None, validation=None,
+        split="auto", patience=None, seed=0, threads=None, recompute=None, checkpoint=None, every=60.0, progress=None):
+    """Train a model in place; answers a History.
+
+    x: (T, inputs), (B, T, inputs) with `lengths` or without, or a list of (T, inputs). y: a target for every step, in x's
+    shape with the targets' columns, or one for every sequence, (B, columns). With heads, loss and y may be dicts by head.
+
+    loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "cross_entropy", a Loss, or f(y, target) -> (values, gradient).
+        Cross-entropy and bce take logits: a softmax or sigmoid in the last Dense is left out while it trains.
+    batch, window: how many sequences go together, and how many steps before each update (None: whole sequences). States are
+        carried from window to window. One long series is cut into `batch` pieces that run side by side.
+    validation: a share, or (x, y) or (x, y, lengths). A share of one series is its last part, of several some of them;
+        split="time" takes the last part of each. The weights of the best epoch are restored; `patience` epochs without a
+        better one end the training.
+    recompute: keep only every k-th step of a window and compute the others twice: less memory for a third more time.
+    checkpoint: a file, written every `every` seconds and after each epoch; a training that finds it goes on bit for bit.
+    threads: of the processor's by default; results do not depend on it. progress: None shows a bar on a terminal.
+
+    First and last layers Scale() and Unscale() that have not been set are set from the data. Ctrl-C ends the training and
+    keeps the best so far. Nothing of the model changes before the end.
+    """
+    options = Options(epochs, batch, window, patience, seed, _threads(threads), recompute, every)
+    optimizer, schedule = optimizer or Adam(), schedule or Constant()
+    if not isinstance(optimizer, Optimiser):
+        raise ConfigError(f"optimizer must be SGD, RMSprop, Adam or AdamW, such as Adam(1e-3), got {optimizer!r}")
+    if not isinstance(schedule, Schedule):
+        raise ConfigError(f"schedule must be Cosine, Steps or Plateau, such as Cosine(warmup=100), got {schedule!r}")
+    objective = Objective(model, loss)
+    data, held = _split(objective, model, x, y, lengths, validation, split, options)
+    learner = _settled(_on_logits(model, objective), objective, data)
+    show = display(progress)
+    training = Training(learner, data, held, objective, optimizer, schedule, options, checkpoint, show)
+    try:
+        training.run()
+    finally:
+        show.stop()
+    model.adopt(training.result())
+    return training.history
+
+
+@dataclass(frozen=True)
+class Options:
+    epochs: int
+    batch: int
+    window: int | None
+    patience: int | None
+    seed: int
+    threads: int
+    recompute: int | None
+    every: float
+
+    def __post_init__(self):
+        for name, least in (("epochs", 1), ("batch", 1), ("window", 1), ("patience", 1), ("seed", 0), ("recompute", 1)):
+            value = getattr(self, name)
+            if value is None and name in ("window", "patience", "recompute"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise ConfigError(f"{name} must be a whole number of {least} or more, got {value!r}")
+
+    def deciding(self):
+        """What decides the bits of a training. Epochs may be added later; threads do not matter."""
+        return self.batch, self.window, self.patience, self.seed, self.recompute
+
+
+def _threads(threads):
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
+        raise ConfigError(f"threads must be a whole number of 1 or more, got {threads!r}")
+    return int(threads)
+
+
+def _split(objective, model, x, y, lengths, validation, split, options):
+    """(training, validation or None) as Sequences."""
+    if split not in SPLITS:
+        raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    data, held = objective.sequences(x, y, lengths, model), None
+    if isinstance(validation, (tuple, list)):
+        if len(validation) not in (2, 3):
+            raise InputError("validation is a share, (x, y) or (x, y, lengths)")
+        held = objective.sequences(validation[0], validation[1], validation[2] if len(validation) == 3 else None, model)
+    elif validation:
+        if isinstance(validation, bool) or not isinstance(validation, (int, float)) or not 0 < validation < 1:
+            raise InputError(f"validation is a share between 0 and 1, (x, y) or (x, y, lengths), got {validation!r}")
+        how = split if split != "auto" else "time" if len(data) == 1 else "sequence"
+        data, held = data.split(validation, how, options.window or 100, options.seed)
+    for sequences, what in ((data, "train on"), (held, "validate on")):
+        if sequences and not all(goal.weight[sequences.rows()].any() for goal in sequences.goals):
+            raise InputError(f"the split leaves no target that counts to {what}")
+    if len(data) == 1 and options.window:  # one long series: pieces side by side, each at least a window long
+        data = data.tracks(max(1, min(options.batch, int(data.lengths[0]) // options.window)))
+    return data, held
+
+
+def _on_logits(model, objective):
+    """The model that is trained: without the softmax or sigmoid that its loss has in it."""
+    config = model.config()
+    for part in objective.parts:
+        stack = config["heads"][part.head] if part.head is not None else None if config.get("heads") else config["layers"]
+        fused = {CrossEntropy: "softmax", BCE: "sigmoid"}.get(type(part.loss))
+        if stack and fused and stack[-1]["kind"] == Dense.kind and stack[-1]["activation"] == fused:
+            stack[-1]["activation"] = None
+    return type(model).from_config(config, tensors=model.tensors)
+
+
+def _settled(model, objective, data):
+    """Scalers that nobody has set are set: the first layer by the samples, the last ones by the targets."""
+    tensors, stacks = dict(model.tensors), {name: (layer, width) for name, layer, width in model.stacks()}
+    rows = data.rows()
+
+    def settle(name, values):
+        layer, width = stacks[name]
+        own = {key: tensors[f"{name}.{key}"] for key in layer.parameters(width)}
+        fresh = layer.initial(width, np.random.default_rng(0), "orthogonal")
+        if layer.constants and values.shape[1] == width and all((own[key] == fresh[key]).all() for key in own):
+            tensors.update({f"{name}.{key}": value for key, value in (layer.settle(own, values) or {}).items()})
+
+    trunk, tops = model.named_layers()
+    settle(trunk[0][0], data.samples[rows])
+    for part, goal in zip(objective.parts, data.goals, strict=True):
+        last = tops[part.head][-1][0] if part.head is not None else None if tops else trunk[-1][0]
+        counted = rows[goal.weight[rows, 0] > 0]
+        if last and last != trunk[0][0]:
+            settle(last, goal.target[counted])
+    return model.with_tensors(tensors)
+
+
+class Training:
+    """The loop, and all that a checkpoint has to hold."""
+
+    def __init__(self, model, data, held, objective, optimiser, schedule, options, checkpoint, show):
+        self.data, self.objective, self.optimiser, self.schedule, self.options = data, objective, optimiser, schedule, options
+        self.weights, self._show = Weights(model), show
+        time = min(int(data.lengths.max()), options.window or int(data.lengths.max()))
+        batch = min(options.batch, len(data))
+        self.passes = Passes(self.weights, objective, data, batch, time, options.threads, options.recompute, options.seed)
+        self._windows = lambda epoch: windows(data.lengths, batch, time, options.seed, epoch, shuffle=len(data) > batch)
+        self.evaluation = Evaluation(self.weights, objective, held, options.threads) if held else None
+        self.moments = [np.zeros(self.weights.size, np.float32) for _ in range(optimiser.arenas)]
+        self.best = self.weights.values.copy()
+        self.history, self.memory = History(memory=self.passes.memory()), {}
+        self.number = self.epoch = self.position = self.waited = 0
+        self.sums, self.counts = np.zeros(len(objective.parts)), np.zeros(len(objective.parts))
+        self.largest = self.rate = 0.0
+        self._path = checkpoint
+        if checkpoint:
+            self._owner = checkpoints.fingerprint(model, data, (objective.config(), optimiser, schedule, options.deciding()))
+            self._take_up(checkpoints.load(checkpoint, self._owner))
+
+    def run(self):
+        updates = sum(any(self.passes.counted(window)) for window in self._windows(0))
+        self._steps = self.options.epochs * updates
+        self._show.start(self.options.epochs, updates, self.history.memory)
+        self._saved = time.monotonic()
+        try:
+            while self.epoch < self.options.epochs and self.history.stopped != "patience":
+                self._through_epoch()
+            self.history.stopped = self.history.stopped or "epochs"
+        except KeyboardInterrupt:
+            self.history.stopped = "interrupted"
+            if self.history.best is None:  # nothing was measured yet: what there is, is the best
+                self.best[:] = self.weights.values
+
+    def result(self):
+        """The tensors that the model gets."""
+        return self.weights.tensors(self.best)
+
+    def _through_epoch(self):
+        began, ahead = time.monotonic(), self._windows(self.epoch)
+        while self.position < len(ahead):
+            self._update(ahead[self.position])
+            self.position += 1
+            if self._path and time.monotonic() - self._saved > self.options.every:
+                self._save()
+        self._end_epoch(time.monotonic() - began)
+        if self._path:
+            self._save()
+
+    def _update(self, window):
+        counted = self.passes.counted(window)
+        losses, gradient = self.passes.gradient(window, self.epoch)
+        if gradient is None:
+            return
+        rate = self.optimiser.rate * self.schedule.factor(self.number, self._steps, self.epoch, self.memory)
+        self.number += 1
+        loss = float(losses.sum())
+        norm = self.optimiser.apply(self.number, rate, self.weights.values, gradient, self.moments, self.weights.learnt) \
+            if isfinite(loss) else loss
+        if not isfinite(norm):
+            raise Diverged(f"step {self.number} (epoch {self.epoch + 1}): the loss is {loss}, the gradient's norm {norm}: "
+                           f"{culprit(self.weights, self.passes, window, self.epoch)}. Lower the learning rate (now {rate:.3g}), "
+                           f"clip the gradient ({type(self.optimiser).__name__}(..., clip=1.0)), or scale inputs and targets "
+                           "(Scale() as the first layer, Unscale() as the last). The model keeps its old weights")
+        self.weights.refresh()
+        self.sums += losses * counted
+        self.counts += counted
+        self.largest, self.rate = max(self.largest, norm), rate
+        self._show.update(self.epoch, self.number, loss, rate)
+
+    def _end_epoch(self, seconds):
+        history = self.history
+        history.loss.append(float((self.sums / self.counts).sum()))
+        history.rate.append(float(self.rate))
+        history.norm.append(float(self.largest))
+        history.seconds.append(seconds)
+        if self.evaluation:
+            history.validation.append(float(self.evaluation.loss().sum()))
+            measured = history.validation
+            better = history.best is None or measured[-1] < measured[history.best]
+        else:
+            measured, better = history.loss, True  # nothing tells the epochs apart: the last weights are the ones
+        self.waited = 0 if better else self.waited + 1
+        if better:
+            history.best = self.epoch
+            self.best[:] = self.weights.values
+        self.schedule.after_epoch(measured[-1], self.memory)
+        if self.options.patience and self.waited >= self.options.patience:
+            history.stopped = "patience"
+        self._show.epoch(history)
+        self.sums[:], self.counts[:], self.largest = 0, 0, 0.0
+        self.epoch, self.position = self.epoch + 1, 0
+
+    # -- checkpoints ----------------------------------------------------------------------------------------------------
+
+    def _arrays(self):
+        moments = {f"moment{i}": moment for i, moment in enumerate(self.moments)}
+        return {"values": self.weights.values, "best": self.best, "states": self.passes.states, "sums": self.sums,
+                "counts": self.counts, **moments}
+
+    def _save(self):
+        self._saved = time.monotonic()
+        values = {"history": self.history.config(), "memory": self.memory, "number": self.number, "epoch": self.epoch,
+                  "position": self.position, "waited": self.waited, "largest": self.largest, "rate": self.rate}
+        checkpoints.save(self._path, self._arrays(), values, self._owner)
+
+    def _take_up(self, found):
+        if found is None:
+            return
+        arrays, values = found
+        for name, array in self._arrays().items():
+            array[:] = arrays[name]
+        self.history = History(**values["history"])
+        if self.history.stopped in ("epochs", "interrupted"):
+            self.history.stopped = ""
+        self.memory, self.number, self.epoch = values["memory"], values["number"], values["epoch"]
+        self.position, self.waited, self.largest, self.rate = (values[name] for name in ("position", "waited", "largest", "rate"))
+        self.weights.refresh()

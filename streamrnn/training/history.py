@@ -1,0 +1,76 @@
+"""What a training went through, epoch by epoch."""
+from dataclasses import asdict, dataclass, field
+
+from streamrnn.errors import MissingExtra
+
+
+@dataclass
+class History:
+    """Lists have a value an epoch; `best` is the epoch whose weights the model has, counted from 0.
+
+    `stopped` says why it ended: "epochs" (all were done), "patience" or "interrupted". `warnings` are those of the gradient's
+    flow, in words. `memory` says what the tapes took.
+    """
+    loss: list = field(default_factory=list)         # mean over the epoch, while the weights changed
+    validation: list = field(default_factory=list)
+    rate: list = field(default_factory=list)         # of the last step
+    norm: list = field(default_factory=list)         # largest gradient norm before clipping
+    seconds: list = field(default_factory=list)
+    best: int | None = None
+    stopped: str = ""
+    memory: str = ""
+    warnings: list = field(default_factory=list)
+
+    @property
+    def epochs(self):
+        return len(self.loss)
+
+    def config(self):
+        """As plain values: what a checkpoint carries."""
+        return asdict(self)
+
+    def __repr__(self):
+        if not self.loss:
+            return "<History: nothing done yet>"
+        validation = f", validation {self.validation[-1]:.4g}" if self.validation else ""
+        return (f"<History: {self.epochs} epochs ({self.stopped or 'running'}), loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}"
+                f"{validation}, best epoch {self.best}>")
+
+    def plot(self, path=None):
+        """Loss, rate and gradient norm by epoch (matplotlib); written to `path` if given, else the figure is answered."""
+        pyplot = matplotlib()
+        figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(7, 5), height_ratios=(2, 1), layout="constrained")
+        epochs = range(1, self.epochs + 1)
+        above.plot(epochs, self.loss, label="training", color="tab:blue")
+        if self.validation:
+            above.plot(epochs, self.validation, label="validation", color="tab:orange")
+        if self.best is not None:
+            above.axvline(self.best + 1, color="0.6", linestyle=":", label=f"weights of epoch {self.best + 1}")
+        if min(self.loss + self.validation, default=0) > 0:
+            above.set_yscale("log")
+        above.set_ylabel("loss")
+        above.legend(frameon=False)
+        below.plot(epochs, self.norm, color="tab:green", label="largest gradient norm")
+        below.plot(epochs, self.rate, color="0.4", label="learning rate")
+        if min(self.norm + self.rate, default=0) > 0:
+            below.set_yscale("log")
+        below.set_xlabel("epoch")
+        below.legend(frameon=False)
+        return finished(figure, path)
+
+
+def matplotlib():
+    """pyplot, or how to get it."""
+    try:
+        import matplotlib.pyplot as pyplot
+    except ImportError:
+        raise MissingExtra("drawing needs matplotlib: pip install 'streamrnn[plot]'") from None
+    return pyplot
+
+
+def finished(figure, path):
+    if path is None:
+        return figure
+    figure.savefig(path, dpi=150)
+    matplotlib().close(figure)
+    return None

@@ -1,0 +1,63 @@
+"""What is minimised: one loss a head, each over its own columns of the results, weighted and added up."""
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from streamrnn.errors import ConfigError, InputError
+from streamrnn.training.losses import Loss, loss_of
+from streamrnn.training.sequences import Sequences, goal, sequences
+
+
+@dataclass(frozen=True)
+class Part:
+    head: str | None
+    loss: Loss
+    start: int
+    stop: int
+    scale: float
+
+
+class Objective:
+    """loss: one for all outputs, or {head: loss}; `shares` says how much each head counts, 1 by default."""
+
+    def __init__(self, model, loss, shares=None):
+        if isinstance(loss, Mapping):
+            unknown = [head for head in loss if head not in model.heads]
+            if unknown or not loss:
+                raise ConfigError(f"loss={{...}} names heads of the model: it has {', '.join(model.heads) or 'none'}, "
+                                  f"got {', '.join(map(repr, loss)) or 'none'}")
+            self.parts = [Part(head, loss_of(one), model.heads[head].start, model.heads[head].stop, float((shares or {}).get(head, 1)))
+                          for head, one in loss.items()]
+        else:
+            self.parts = [Part(None, loss_of(loss), 0, model.outputs, 1.0)]
+        self.outputs = model.outputs
+
+    def config(self):
+        """What tells one objective from another, as plain text."""
+        return repr(self.parts)
+
+    def sequences(self, x, y, lengths, model):
+        """x and y as fit takes them, checked, as Sequences."""
+        samples, firsts, sizes, time = sequences(x, lengths, model.inputs, model.packed.plan.vocabulary)
+        if isinstance(y, Mapping) != (self.parts[0].head is not None):
+            raise InputError("with a loss for each head, y is {head: target}; with one loss for all, y is one array")
+        goals = []
+        for part in self.parts:
+            if part.head is not None and part.head not in y:
+                raise InputError(f"y has no target for head {part.head!r}: it has {', '.join(map(repr, y)) or 'none'}")
+            goals.append(goal(y if part.head is None else y[part.head], part.loss, part.stop - part.start, part.head,
+                              firsts, sizes, len(samples), time))
+        return Sequences(samples, tuple(goals), firsts, sizes)
+
+    def divisors(self, weights):
+        """What each part's weights are multiplied by, so that their sum is a mean; 0 where nothing counts."""
+        return [part.scale / (total * part.loss.elements(part.stop - part.start)) if total > 0 else 0.0
+                for part, total in zip(self.parts, weights, strict=True)]
+
+    def add(self, results, d_results, targets, weights):
+        """Each part over rows of results: writes d_results, answers the weighted sum of the losses of each part."""
+        if len(self.parts) > 1 or self.parts[0].stop - self.parts[0].start < self.outputs:
+            d_results[:] = 0
+        return np.array([part.loss.add(results, target, weight, d_results, part.start, part.stop)
+                         for part, target, weight in zip(self.parts, targets, weights, strict=True)])

@@ -1,0 +1,60 @@
+"""What a training shows while it runs: a bar a terminal can see, or nothing."""
+import time
+
+
+class Silent:
+    def start(self, epochs, updates, memory):
+        pass
+
+    def update(self, epoch, done, loss, rate):
+        pass
+
+    def epoch(self, history):
+        pass
+
+    def stop(self):
+        pass
+
+
+class Bar(Silent):
+    """One line for the training, with loss, rate and time left; a line behind it for each tenth of the epochs."""
+
+    def __init__(self, console):
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._console = console
+        self._progress = Progress(TextColumn("epoch {task.fields[epoch]}"), BarColumn(bar_width=30), MofNCompleteColumn(),
+                                  TextColumn("loss {task.fields[loss]}{task.fields[validation]}"),
+                                  TextColumn("rate {task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"),
+                                  TimeRemainingColumn(), console=console, transient=True)
+        self._shown = 0.0
+
+    def start(self, epochs, updates, memory):
+        self._epochs = epochs
+        self._console.print(memory)
+        self._task = self._progress.add_task("", total=epochs * updates, epoch=f"1/{epochs}", loss="-", validation="", rate="-")
+        self._progress.start()
+
+    def update(self, epoch, done, loss, rate):
+        if time.monotonic() - self._shown > 0.1:
+            self._shown = time.monotonic()
+            self._progress.update(self._task, completed=done, epoch=f"{epoch + 1}/{self._epochs}", loss=f"{loss:.4g}", rate=f"{rate:.2g}")
+
+    def epoch(self, history):
+        n = history.epochs
+        validation = f", validation {history.validation[-1]:.4g}" if history.validation else ""
+        self._progress.update(self._task, validation=validation)
+        if n in (1, self._epochs) or n % max(1, self._epochs // 10) == 0:
+            self._console.print(f"epoch {n:>4}: loss {history.loss[-1]:.4g}{validation}  ({history.seconds[-1]:.1f} s)")
+
+    def stop(self):
+        self._progress.stop()
+
+
+def display(wanted):
+    """None: a bar where the output is a terminal; True or False: as told."""
+    if wanted is False:
+        return Silent()
+    from rich.console import Console
+    console = Console()
+    return Bar(console) if wanted or console.is_terminal else Silent()
