@@ -25,7 +25,7 @@ SPLITS = ("auto", "time", "sequence")
 
 
 def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, batch=64, window=None, lengths=None, validation=None,
-        split="auto", patience=None, seed=0, threads=None, recompute=None, checkpoint=None, every=60.0, progress=None):
+        split="auto", patience=None, seed=0, threads=None, recompute=None, checkpoint=None, every=60.0, on_epoch=None, progress=None):
     """Train a model in place; answers a History.
 
     x: (T, inputs), (B, T, inputs) with `lengths` or without, or a list of (T, inputs). y: a target for every step, in x's
@@ -41,6 +41,7 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     recompute: keep only every k-th step of a window and compute the others twice: less memory for a third more time.
     checkpoint: a file, written every `every` seconds and after each epoch; a training that finds it goes on bit for bit.
     threads: of the processor's by default; results do not depend on it. progress: None shows a bar on a terminal.
+    on_epoch: f(history), called after each epoch; what it answers, if true, ends the training.
 
     First and last layers Scale() and Unscale() that have not been set are set from the data. Ctrl-C ends the training and
     keeps the best so far. Nothing of the model changes before the end.
@@ -55,7 +56,7 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     data, held = _split(objective, model, x, y, lengths, validation, split, options)
     learner = _settled(_on_logits(model, objective), objective, data)
     show = display(progress)
-    training = Training(learner, data, held, objective, optimizer, schedule, options, checkpoint, show)
+    training = Training(learner, data, held, objective, optimizer, schedule, options, checkpoint, show, on_epoch)
     try:
         training.run()
     finally:
@@ -154,9 +155,9 @@ def _settled(model, objective, data):
 class Training:
     """The loop, and all that a checkpoint has to hold."""
 
-    def __init__(self, model, data, held, objective, optimiser, schedule, options, checkpoint, show):
+    def __init__(self, model, data, held, objective, optimiser, schedule, options, checkpoint, show, on_epoch=None):
         self.data, self.objective, self.optimiser, self.schedule, self.options = data, objective, optimiser, schedule, options
-        self.weights, self._show = Weights(model), show
+        self.weights, self._show, self._on_epoch = Weights(model), show, on_epoch
         time = min(int(data.lengths.max()), options.window or int(data.lengths.max()))
         batch = min(options.batch, len(data))
         self.passes = Passes(self.weights, objective, data, batch, time, options.threads, options.recompute, options.seed)
@@ -179,7 +180,7 @@ class Training:
         self._show.start(self.options.epochs, updates, self.history.memory)
         self._saved = time.monotonic()
         try:
-            while self.epoch < self.options.epochs and self.history.stopped != "patience":
+            while self.epoch < self.options.epochs and not self.history.stopped:
                 self._through_epoch()
             self.history.stopped = self.history.stopped or "epochs"
         except KeyboardInterrupt:
@@ -242,6 +243,8 @@ class Training:
         self.schedule.after_epoch(measured[-1], self.memory)
         if self.options.patience and self.waited >= self.options.patience:
             history.stopped = "patience"
+        elif self._on_epoch and self._on_epoch(history):
+            history.stopped = "callback"
         self._show.epoch(history)
         self.sums[:], self.counts[:], self.largest = 0, 0, 0.0
         self.epoch, self.position = self.epoch + 1, 0
@@ -266,7 +269,7 @@ class Training:
         for name, array in self._arrays().items():
             array[:] = arrays[name]
         self.history = History(**values["history"])
-        if self.history.stopped in ("epochs", "interrupted"):
+        if self.history.stopped != "patience":
             self.history.stopped = ""
         self.memory, self.number, self.epoch = values["memory"], values["number"], values["epoch"]
         self.position, self.waited, self.largest, self.rate = (values[name] for name in ("position", "waited", "largest", "rate"))

@@ -8,7 +8,7 @@ from streamrnn.errors import MissingExtra
 class History:
     """Lists have a value an epoch; `best` is the epoch whose weights the model has, counted from 0.
 
-    `stopped` says why it ended: "epochs" (all were done), "patience" or "interrupted". `warnings` are those of the gradient's
+    `stopped` says why it ended: "epochs" (all were done), "patience", "callback" or "interrupted". `warnings` are those of the gradient's
     flow, in words. `memory` says what the tapes took.
     """
     loss: list = field(default_factory=list)         # mean over the epoch, while the weights changed
