@@ -29,11 +29,12 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Gated:
-    """unit(*sums, *reads) -> writes, a unit at a time; a sum is bias, then hidden in order, then inputs in order.
+    """unit(*sums, *reads) -> (*writes, *kept), a unit at a time; a sum is bias, then hidden in order, then inputs in order.
 
     `input_gates` and `hidden_gates` say which of the sums the input's and the hidden weights feed, each a run without a
     gap: a GRU keeps the two parts of its candidate apart. `reads` and `writes` count the vectors that the unit takes and
-    gives besides. grad(*sums, *reads, *writes, *d_writes) -> (*d_sums, *d_reads) is the unit's derivative.
+    gives besides. `kept` are up to as many values as there are sums, which the derivative needs again:
+    grad(*kept, *reads, *writes, *d_writes) -> (*d_sums, *d_reads). A step that serves never computes them.
     """
     unit: Callable
     grad: Callable | None
@@ -47,6 +48,11 @@ class Gated:
         for gates in (self.input_gates, self.hidden_gates):
             if gates and gates != tuple(range(gates[0], gates[0] + len(gates))):
                 raise ConfigError(f"the gates of a stage must be a run of its sums such as (0, 1, 2), got {gates}")
+
+    @property
+    def kept(self):
+        """How many values the derivative wants kept."""
+        return self.grad.py_func.__code__.co_argcount - self.reads - 2 * self.writes
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from streamrnn.cells.base import Gated, Gates, Recurrent
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
 from streamrnn.lanes import fma
-from streamrnn.maths import ONE, sigmoid, sigmoid_ratio, tanh, tanh_ratio, two_ratios
+from streamrnn.maths import ONE, sigmoid, tanh
 
 
 @inline
@@ -19,14 +19,14 @@ def blend(z, n, h):
 
 @inline
 def unit(n_input, r, z, n_hidden, h):
-    return blend(sigmoid(z), tanh(fma(sigmoid(r), n_hidden, n_input)), h)
+    r, z = sigmoid(r), sigmoid(z)
+    n = tanh(fma(r, n_hidden, n_input))
+    return blend(z, n, h), n, r, z, n_hidden
 
 
 @inline
-def unit_grad(n_input, r, z, n_hidden, h, new_h, d_h):
+def unit_grad(n, r, z, n_hidden, h, new_h, d_h):
     """dn = dh (1-z) (1-n^2), dz = dh (h-n) z(1-z), dr = dn n_hidden r(1-r), dh_old = dh z."""
-    r = sigmoid(r)
-    z, n = two_ratios(sigmoid_ratio(z), tanh_ratio(fma(r, n_hidden, n_input)))
     d_n = d_h * (ONE - z) * (ONE - n * n)
     return d_n, d_n * n_hidden * (r - r * r), d_h * (h - n) * (z - z * z), d_n * r, d_h * z
 
@@ -34,23 +34,23 @@ def unit_grad(n_input, r, z, n_hidden, h, new_h, d_h):
 @inline
 def reset(r, z, h):
     """The original's first half: what the candidate may see of h, and z for the second half."""
-    return sigmoid(r) * h, sigmoid(z)
+    r, z = sigmoid(r), sigmoid(z)
+    return r * h, z, r, z
 
 
 @inline
 def reset_grad(r, z, h, seen, new_z, d_seen, d_z):
-    r = sigmoid(r)
-    return d_seen * h * (r - r * r), d_z * (new_z - new_z * new_z), d_seen * r
+    return d_seen * h * (r - r * r), d_z * (z - z * z), d_seen * r
 
 
 @inline
 def candidate(n, z, h):
-    return blend(z, tanh(n), h)
+    n = tanh(n)
+    return blend(z, n, h), n
 
 
 @inline
 def candidate_grad(n, z, h, new_h, d_h):
-    n = tanh(n)
     return d_h * (ONE - z) * (ONE - n * n), d_h * (h - n), d_h * z
 
 

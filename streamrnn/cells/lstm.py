@@ -5,26 +5,24 @@ from typing import ClassVar
 from streamrnn.cells.base import Gated, Recurrent
 from streamrnn.jit import inline
 from streamrnn.lanes import fma
-from streamrnn.maths import ONE, sigmoid, sigmoid_ratio, tanh_ratio, two_ratios
+from streamrnn.maths import ONE, sigmoid, sigmoid_ratio, tanh, tanh_ratio, two_ratios
 
 
 @inline
 def unit(i, f, g, o, c):
-    """c' = sigmoid(f) c + sigmoid(i) tanh(g),  h = sigmoid(o) tanh(c'): a product of two is divided once."""
-    i, i_bottom = sigmoid_ratio(i)
-    g, g_bottom = tanh_ratio(g)
-    c = fma(sigmoid(f), c, i * g / (i_bottom * g_bottom))
-    o, o_bottom = sigmoid_ratio(o)
-    t, t_bottom = tanh_ratio(c)
-    return c, o * t / (o_bottom * t_bottom)
+    """c' = sigmoid(f) c + sigmoid(i) tanh(g),  h = sigmoid(o) tanh(c'): a product of two is divided once. Keeps the gates."""
+    i, g, f = sigmoid_ratio(i), tanh_ratio(g), sigmoid(f)
+    c = fma(f, c, i[0] * g[0] / (i[1] * g[1]))
+    o, t = sigmoid_ratio(o), tanh_ratio(c)
+    h = o[0] * t[0] / (o[1] * t[1])
+    i, g = two_ratios(i, g)
+    return c, h, i, f, g, o[0] / o[1]
 
 
 @inline
 def unit_grad(i, f, g, o, c, new_c, h, d_c, d_h):
     """With t = tanh(c'): do = dh t o(1-o), dc' += dh o (1-t^2), di = dc' g i(1-i), df = dc' c f(1-f), dg = dc' i (1-g^2)."""
-    i, g = two_ratios(sigmoid_ratio(i), tanh_ratio(g))
-    o, t = two_ratios(sigmoid_ratio(o), tanh_ratio(new_c))
-    f = sigmoid(f)
+    t = tanh(new_c)
     d_c = fma(d_h * o, ONE - t * t, d_c)
     return d_c * g * (i - i * i), d_c * c * (f - f * f), d_c * i * (ONE - g * g), d_h * t * (o - o * o), d_c * f
 

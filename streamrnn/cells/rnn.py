@@ -19,12 +19,12 @@ def relu(a):
 
 
 @inline
-def tanh_grad(a, h, d_h):
+def tanh_grad(h, d_h):
     return d_h * (ONE - h * h)
 
 
 @inline
-def relu_grad(a, h, d_h):
+def relu_grad(h, d_h):
     return where_positive(h, d_h)
 
 

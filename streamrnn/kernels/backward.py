@@ -1,7 +1,7 @@
 """The way back through one step: from the gradients of what a stage wrote to those of what it read and of its weights.
 
-Gradients lie in a frame of their own, with the same places as the values: d_frame. A gated stage first turns the sums that
-training kept into their gradients, a unit at a time (the cell's own derivative), then two products follow, both in the
+Gradients lie in a frame of their own, with the same places as the values: d_frame. A gated stage first turns what
+training kept into the gradients of its sums, a unit at a time (the cell's own derivative), then two products follow, both in the
 shape of the one tile (kernels/products.py):
   the source's gradient: the sums' gradients times the weights packed the other way, [block of the source][sum][unit]
   the weights' gradient: the source's values times the sums' gradients, added up over streams and some steps at once
@@ -84,7 +84,7 @@ def to_source(target, target_gap, size, d_sums, d_gap, count, weights):
 
 
 def _vectors(stage):
-    """Where everything lies that a unit's derivative needs of one stream: sums, reads, writes, and both their gradients."""
+    """Where everything lies that a unit's derivative needs of one stream: kept, reads, writes, and both their gradients."""
     reads, writes = range(stage.reads), range(stage.reads, stage.reads + stage.writes)
 
     @intrinsic
@@ -102,13 +102,13 @@ def _vectors(stage):
 
 
 def _derive(stage):
-    """The derivative of LANES units: sums become their gradients where they lie, gradients of what was read are added to."""
+    """The derivative of LANES units: what was kept makes way for the sums' gradients, those of what was read are added to."""
     count = 1 + 2 * (stage.reads + stage.writes)
 
     @intrinsic
     def derive(typing, vectors, wide, u):
         grad = typing.resolve_value_type(stage.grad)
-        signature = grad.get_call_type(typing, (lanes,) * (stage.sums + stage.reads + 2 * stage.writes), {})
+        signature = grad.get_call_type(typing, (lanes,) * (stage.kept + stage.reads + 2 * stage.writes), {})
 
         def lower(context, builder, sig, args):
             vectors, wide, u = args
@@ -117,7 +117,7 @@ def _derive(stage):
             call = context.get_function(grad, signature)
             context.add_linking_libs(getattr(call, "libs", ()))
             places = [builder.add(builder.mul(wide, INDEX(a)), u) for a in range(stage.sums)]
-            values = [emit_load(builder, kept, i) for i in places] + [emit_load(builder, p, u) for p in others[:len(others) - stage.reads]]
+            values = [emit_load(builder, kept, i) for i in places[:stage.kept]] + [emit_load(builder, p, u) for p in others[:len(others) - stage.reads]]
             found = call(builder, values)
             found = cgutils.unpack_tuple(builder, found) if isinstance(signature.return_type, types.BaseTuple) else [found]
             for value, i in zip(found[:stage.sums], places, strict=True):

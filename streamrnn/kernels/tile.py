@@ -154,11 +154,11 @@ def _finish(stage, width, blocks):
 
     One stream's sums stay in registers: the shortest way from sample to result. A tile of many puts them down and calls
     a loop over its streams: inlined, sums and the constants of the maths together would not fit the registers. Training
-    puts them down where its backward pass finds them.
+    puts them down on its tape, where what is kept for the way back takes their place.
     """
     apply = _apply(stage, width, blocks)
     if width.streams == 1:
-        return apply
+        return inline(lambda acc, row, frame, first, u: apply(acc, row, frame, first, u, 0))
     streams, room, keeps = width
     put_down, take_up = _put_down(stage, streams, blocks), _take_up(stage, blocks)
     gather, stack = frames.gather(room, streams), _stack(stage, streams, blocks)
@@ -169,12 +169,12 @@ def _finish(stage, width, blocks):
         def units(sums, row, frame, first, u):
             gap = kept_gap(row)
             for s in range(first, first + streams):
-                apply(take_up(at(place(frame, room, row[frames.KEPT], s), u), gap), row, frame, s, u)
+                apply(take_up(at(place(frame, room, row[frames.KEPT], s), u), gap), row, frame, s, u, gap)
     else:
         @part
         def units(sums, row, frame, first, u):
             for s in range(streams):
-                apply(take_up(at(sums, s * size), gap), row, frame, first + s, u)
+                apply(take_up(at(sums, s * size), gap), row, frame, first + s, u, gap)
 
     call = frames.caller(units, (floats, frames.table, frames.frame_type, types.int64, types.int64))
 
@@ -244,27 +244,31 @@ def _offsets(builder, stage, blocks, gap):
 
 
 def _apply(stage, width, blocks):
-    """The units of one stream: sums in registers, old and new values in its places."""
+    """The units of one stream: sums in registers, old and new values in its places, and what is kept where the sums were."""
     @intrinsic
-    def apply(typing, acc, row, frame, stream, u):
+    def apply(typing, acc, row, frame, stream, u, gap):
         unit = typing.resolve_value_type(stage.unit)
         signature = unit.get_call_type(typing, (lanes,) * (stage.sums + stage.reads), {})
 
         def lower(context, builder, sig, args):
-            acc, row, frame, stream, u = args
+            acc, row, frame, stream, u, gap = args
             acc = cgutils.unpack_tuple(builder, acc)
             call = context.get_function(unit, signature)
             context.add_linking_libs(getattr(call, "libs", ()))
             places = [frames.emit_gather(builder, frame, frames.emit_field(builder, row, frames.BUFFERS + i), width.frame, stream, 1)[0]
                       for i in range(stage.reads + stage.writes)]
+            if width.keeps:
+                kept = frames.emit_gather(builder, frame, frames.emit_field(builder, row, frames.KEPT), width.frame, stream, 1)[0]
             for b in range(blocks):
                 here = builder.add(u, LONG(b * LANES))
                 old = [emit_load(builder, places[i], here) for i in range(stage.reads)]
                 new = call(builder, acc[b * stage.sums:(b + 1) * stage.sums] + old)
-                several = isinstance(signature.return_type, types.BaseTuple)
-                for i, value in enumerate(cgutils.unpack_tuple(builder, new) if several else [new]):
+                new = cgutils.unpack_tuple(builder, new) if isinstance(signature.return_type, types.BaseTuple) else [new]
+                for i, value in enumerate(new[:stage.writes]):
                     emit_store(builder, value, places[stage.reads + i], here)
+                for i, value in enumerate(new[stage.writes:] if width.keeps else ()):
+                    emit_store(builder, value, kept, builder.add(here, builder.mul(gap, LONG(i))))
             return context.get_dummy_value()
-        return types.void(tile_type(blocks * stage.sums), frames.table, frames.frame_type, types.int64, types.int64), lower
+        return types.void(tile_type(blocks * stage.sums), frames.table, frames.frame_type, *(types.int64,) * 3), lower
 
     return apply
