@@ -16,6 +16,7 @@ BENCHES = {
     "python_call": "stream.step from Python, against onnxruntime and torch",
     "many": "many streams a step: share of the core's peak, random order, two threads",
     "sequences": "whole sequences, against the core's peak and torch",
+    "train": "one training step, against torch with the same threads",
     "accuracy": "errors against float64 and torch, and what must be equal bit for bit",
     "memory": "bytes a stream takes beyond its state",
     "cold": "compiling everything, importing, and --help",

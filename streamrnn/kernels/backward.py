@@ -117,7 +117,8 @@ def _derive(stage):
             call = context.get_function(grad, signature)
             context.add_linking_libs(getattr(call, "libs", ()))
             places = [builder.add(builder.mul(wide, INDEX(a)), u) for a in range(stage.sums)]
-            values = [emit_load(builder, kept, i) for i in places[:stage.kept]] + [emit_load(builder, p, u) for p in others[:len(others) - stage.reads]]
+            values = [emit_load(builder, kept, i) for i in places[:stage.kept]]
+            values += [emit_load(builder, p, u) for p in others[:len(others) - stage.reads]]
             found = call(builder, values)
             found = cgutils.unpack_tuple(builder, found) if isinstance(signature.return_type, types.BaseTuple) else [found]
             for value, i in zip(found[:stage.sums], places, strict=True):

@@ -7,6 +7,7 @@ import numpy as np
 
 from streamrnn.cells import LAYERS
 from streamrnn.cells.base import Layer
+from streamrnn.data import tokens as vocabulary
 from streamrnn.errors import ConfigError
 from streamrnn.model import files
 from streamrnn.plan import build
@@ -26,19 +27,23 @@ class Model:
     First weights are drawn from `seed`: init="orthogonal" (hidden weights a rotation, input weights Glorot's, an LSTM's forget
     bias 1) or "torch", as torch.nn draws them; or they are given, `tensors` by canonical name.
 
+    `tokens`, Characters or Words, stay with the model and its file: what its Embedding's numbers mean.
+
     Without heads the last layer's values are the output; with heads, theirs side by side in the order given, and
     `model.heads` says which columns are whose. A model is safe to share between threads: nothing in it changes, but for
     its tensors at the end of `fit`, all at once.
     """
 
-    def __init__(self, inputs, layers, heads=None, seed=0, *, init="orthogonal", tensors=None):
+    def __init__(self, inputs, layers, heads=None, seed=0, *, init="orthogonal", tensors=None, tokens=None):
         if isinstance(inputs, bool) or not isinstance(inputs, (int, np.integer)) or inputs < 1:
             raise ConfigError(f"inputs must be a whole number of 1 or more, got {inputs!r}")
         self.inputs = int(inputs)
         self.layers = _layers(layers, "layers")
         self._head_layers = {name: _layers(stack, f"heads[{name!r}]") for name, stack in _named(heads).items()}
         trunk, tops = self.named_layers()
+        self.tokens = None
         plan, slices = build(self.inputs, trunk, tops or {"y": []}, self.config())
+        self.tokens = _tokens(tokens, plan.vocabulary)
         self.heads = MappingProxyType(slices if tops else {})
         self.outputs = plan.outputs
         self._plan, self.signature = plan, plan.signature
@@ -94,6 +99,8 @@ class Model:
         config = {"inputs": self.inputs, "layers": [layer.config() for layer in self.layers]}
         if self._head_layers:
             config["heads"] = {name: [layer.config() for layer in stack] for name, stack in self._head_layers.items()}
+        if self.tokens:
+            config["tokens"] = self.tokens.config()
         return config
 
     @classmethod
@@ -110,12 +117,12 @@ class Model:
         try:
             layers = [layer(entry) for entry in config["layers"]]
             heads = {name: [layer(entry) for entry in stack] for name, stack in config.get("heads", {}).items()}
-            inputs = config["inputs"]
+            inputs, tokens = config["inputs"], config.get("tokens")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"a model's config needs inputs and layers: {error!r}") from None
-        return cls(inputs, layers, heads or None, seed, tensors=tensors)
+        return cls(inputs, layers, heads or None, seed, tensors=tensors, tokens=tokens and vocabulary.from_config(tokens))
 
     def with_tensors(self, tensors):
         """The same layers with other values, by canonical name (`model.tensors`)."""
@@ -193,6 +200,16 @@ def _layers(layers, what):
     if not isinstance(layers, Sequence) or not layers or not all(isinstance(layer, Layer) for layer in layers):
         raise ConfigError(f"{what} must be a list of one or more layers such as [LSTM(64), Dense(1)], got {layers!r}")
     return tuple(layers)
+
+
+def _tokens(tokens, most):
+    if tokens is None:
+        return None
+    if not isinstance(tokens, vocabulary.Tokens):
+        raise ConfigError(f"tokens must be Characters or Words, such as Characters.of(text), got {tokens!r}")
+    if most and len(tokens) > most:
+        raise ConfigError(f"the tokens are {len(tokens)}, the model's Embedding takes {most}: Embedding({len(tokens)}, ...)")
+    return tokens
 
 
 def _named(heads):

@@ -11,12 +11,12 @@ def culprit(weights, passes, window, epoch):
     for name, tensor in weights.tensors().items():
         if not np.isfinite(tensor).all():
             return f"the weights {name} are not finite"
-    for count, tape, steps, first in passes.replay(window, epoch):
-        place = _first_wrong(weights.plan, weights.program, tape, steps, count)
+    for shard, tape, steps in passes.replay(window, epoch):
+        place = _first_wrong(weights.plan, weights.program, tape, steps, len(shard.firsts))
         if place:
             layer, t, slot = place
             return (f"the values of {layer} are the first that are not finite, at time step {window.start + t} of sequence "
-                    f"{window.chosen[first + slot]}")
+                    f"{window.chosen[shard.slice][slot]}")
     return "all values are finite, but the gradient is not"
 
 

@@ -29,23 +29,29 @@ class Window:
     fresh: bool
 
 
-class Bench:
-    """What one thread works with: a tape for each number of slots, and what is laid beside it."""
+@dataclass(frozen=True)
+class Shard:
+    """Sequences of a window that share a tape: `slice` of the batch, each with its first row and how many it has there."""
+    slice: slice
+    firsts: np.ndarray
+    counts: np.ndarray
+    time: int                  # the longest
+    since: int                 # the window's first step
+    keys: np.ndarray | None    # of dropout's masks
 
-    def __init__(self, weights, objective, time):
-        self.weights, self.objective, self.time, self._tapes = weights, objective, time, {}
 
-    def tape(self, count):
+class Tapes:
+    """The tapes of one thread, one for each number of slots that its shards need."""
+
+    def __init__(self, weights, goals, time):
+        self._make = lambda slots: Tape(weights, slots, time, goals)
+        self._made = {}
+
+    def of(self, count):
         slots = -(-count // STREAMS) * STREAMS
-        if slots not in self._tapes:
-            self._tapes[slots] = Tape(self.weights, slots, self.time)
-        return self._tapes[slots]
-
-    def laid(self, rows, firsts, counts, time, slots):
-        """rows (n, k) of each sequence as [time][slot][k]."""
-        out = np.empty((time, slots, rows.shape[1]), np.float32)
-        feed.gather(rows, firsts, counts, out, time)
-        return out
+        if slots not in self._made:
+            self._made[slots] = self._make(slots)
+        return self._made[slots]
 
 
 class Passes:
@@ -60,7 +66,8 @@ class Passes:
         self.bins = max(1, min(BINS, shards, MOST_IN_BINS // max(1, weights.size)))
         self._gradients = aligned(self.bins * padded(weights.size)).reshape(self.bins, -1)[:, :weights.size]
         self.threads = min(threads, self.bins)
-        self._benches = [Bench(weights, objective, self.piece) for _ in range(self.threads)]
+        goals = [goal.target.shape[1] for goal in sequences.goals]
+        self._tapes = [Tapes(weights, goals, self.piece) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads - 1, "streamrnn") if self.threads > 1 else None
         self.states = np.zeros((batch, weights.plan.stride), np.float32)  # of the batch's sequences, between windows
 
@@ -84,9 +91,10 @@ class Passes:
         return [float((totals[firsts + counts] - totals[firsts]).sum()) for totals in self._totals]
 
     def _rows(self, window):
-        lengths = self.data.lengths[window.chosen] - window.start
-        counts = np.clip(lengths, 0, window.time)
-        return self.data.firsts[window.chosen] + np.minimum(window.start, self.data.lengths[window.chosen]), counts
+        """Of each sequence: its first row in this window, and how many it has there."""
+        lengths, start = self.data.lengths[window.chosen], window.start
+        return (self.data.firsts[window.chosen] + np.minimum(start, lengths),
+                np.minimum(np.maximum(lengths - start, 0), window.time))
 
     def gradient(self, window, epoch=0):
         """(losses of each part, gradient arena) of a window; goes on from self.states and leaves them behind its end.
@@ -95,10 +103,8 @@ class Passes:
         """
         if window.fresh:
             self.states[:] = 0
-        firsts, counts = self._rows(window)
         divisors = self.objective.divisors(self.counted(window))
-        back = any(divisors)
-        shards = [slice(i, min(i + SHARD, len(firsts))) for i in range(0, len(firsts), SHARD)]
+        back, shards = any(divisors), self._shards(window, epoch)
         bins = min(self.bins, len(shards))
         bounds = [round(i * len(shards) / bins) for i in range(bins + 1)]
         losses = np.zeros((bins, len(divisors)))
@@ -107,8 +113,7 @@ class Passes:
             for i in range(thread, bins, self.threads):
                 self._gradients[i] = 0
                 for shard in shards[bounds[i]:bounds[i + 1]]:
-                    losses[i] += self._shard(self._benches[thread], self._gradients[i] if back else None, window, shard,
-                                             firsts[shard], counts[shard], divisors, epoch)
+                    losses[i] += self._through(self._tapes[thread], shard, self._gradients[i] if back else None, divisors)
 
         others = [self._pool.submit(work, thread) for thread in range(1, min(self.threads, bins))]
         work(0)
@@ -120,68 +125,69 @@ class Passes:
         return losses.sum(0), total if back else None
 
     def replay(self, window, epoch):
-        """Go through a window again without gradients, a shard at a time: (sequences, tape, steps, the first sequence) of each."""
+        """Go through a window again without gradients, a shard at a time: (shard, tape, steps) of each."""
         if window.fresh:
             self.states[:] = 0
-        firsts, counts = self._rows(window)
-        for first in range(0, len(firsts), SHARD):
-            shard = slice(first, first + SHARD)
-            steps = min(self.piece, int(counts[shard].max()))
-            tape = self._benches[0].tape(len(firsts[shard]))
-            self._forwards(tape, self.states[shard], firsts[shard], counts[shard], window, 0, steps,
-                           self._keys(window.chosen[shard], epoch))
-            yield len(firsts[shard]), tape, steps, first
+        for shard in self._shards(window, epoch):
+            tape, steps = self._tapes[0].of(len(shard.firsts)), min(self.piece, shard.time)
+            self._forwards(tape, self.states[shard.slice], shard, 0, steps)
+            yield shard, tape, steps
 
-    def _shard(self, bench, gradient, window, shard, firsts, counts, divisors, epoch):
+    def _shards(self, window, epoch):
+        firsts, counts = self._rows(window)
+        keys = self._keys(window.chosen, epoch) if self.weights.plan.masks else None
+        found = []
+        for i in range(0, len(firsts), SHARD):
+            part = slice(i, min(i + SHARD, len(firsts)))
+            found.append(Shard(part, firsts[part], counts[part], int(counts[part].max()), window.start,
+                               None if keys is None else keys[part]))
+        return [shard for shard in found if shard.time] or found[:1]
+
+    def _through(self, tapes, shard, gradient, divisors):
         """A shard's losses; its gradient is added to `gradient`, if any. A window of several pieces goes forwards twice."""
-        time = int(counts.max())
-        if time == 0:
-            return 0.0
-        tape, piece = bench.tape(len(firsts)), self.piece
-        keys = self._keys(window.chosen[shard], epoch)
-        starts = list(range(0, time, piece))
-        states = [self.states[shard].copy()]
+        tape, piece, count = tapes.of(len(shard.firsts)), self.piece, len(shard.firsts)
+        starts = range(0, shard.time, piece)
+        states = [self.states[shard.slice]]
         for start in starts[:-1]:
-            self._forwards(tape, states[-1], firsts, counts, window, start, piece, keys)
-            states.append(tape.rows[piece, :len(firsts)].copy())
+            self._forwards(tape, states[-1], shard, start, piece)
+            states.append(tape.rows[piece, :count].copy())
         losses = np.zeros(len(divisors))
-        tape.d_rows[:] = 0
         for start in reversed(starts):
-            steps = min(piece, time - start)
-            here, there = self._forwards(tape, states.pop(), firsts, counts, window, start, steps, keys)
-            if start == starts[-1]:
-                self.states[shard] = tape.rows[steps, :len(firsts)]
+            steps, last = min(piece, shard.time - start), start == starts[-1]
+            here, there = self._forwards(tape, states.pop(), shard, start, steps)
+            if last:
+                self.states[shard.slice] = tape.rows[steps, :count]
             if gradient is None:
                 break
-            losses += self._losses(bench, tape, here, there, steps, divisors)
-            if start != starts[-1]:
+            losses += self._losses(tape, here, there, steps, divisors)
+            if last:
+                tape.d_rows[:] = 0
+            else:
                 tape.hand_back(steps)
             tape.backwards(gradient, 0, steps)
         return losses
 
-    def _forwards(self, tape, states, firsts, counts, window, start, steps, keys):
+    def _forwards(self, tape, states, shard, start, steps):
         """Steps start .. start + steps of the window onto the tape; answers the rows' firsts and counts."""
-        here, there = firsts + np.minimum(start, counts), np.clip(counts - start, 0, steps)
-        feed.gather(self.data.samples, here, there, tape.samples, steps)
-        tape.lengths[:] = 0
-        tape.lengths[:len(there)] = there
-        tape.rows[0] = 0
-        tape.rows[0, :len(states)] = states
+        firsts, counts = shard.firsts, shard.counts
+        if start or steps < shard.time:
+            firsts, counts = firsts + np.minimum(start, counts), np.minimum(np.maximum(counts - start, 0), steps)
+        feed.gather(self.data.samples, firsts, counts, tape.samples, steps)
+        tape.begin(states, counts)
         for number, (offset, size, layer) in enumerate(self.weights.plan.masks):
-            since = -1 if layer.variational else window.start + start
-            feed.drop_masks(tape.work[1:, :len(keys), offset:offset + size], keys + number, since, steps, 1 - layer.rate)
+            since = -1 if layer.variational else shard.since + start
+            feed.drop_masks(tape.work[1:, :len(counts), offset:offset + size], shard.keys + number, since, steps, 1 - layer.rate)
         tape.forwards(steps)
-        return here, there
+        return firsts, counts
 
-    def _losses(self, bench, tape, firsts, counts, steps, divisors):
-        rows = steps * tape.slots
-        targets, weights = [], []
-        for goal, divisor in zip(self.data.goals, divisors, strict=True):
-            targets.append(bench.laid(goal.target, firsts, counts, steps, tape.slots).reshape(rows, -1))
-            weight = bench.laid(goal.weight, firsts, counts, steps, tape.slots).reshape(rows)
-            weight *= np.float32(divisor)
-            weights.append(weight)
-        results, d_results = (array[:steps].reshape(rows, -1) for array in (tape.results, tape.d_results))
+    def _losses(self, tape, firsts, counts, steps, divisors):
+        rows, weights = steps * tape.slots, []
+        for goal, target, weight, divisor in zip(self.data.goals, tape.targets, tape.counts, divisors, strict=True):
+            feed.gather(goal.target, firsts, counts, target, steps)
+            feed.gather(goal.weight, firsts, counts, weight, steps)
+            weights.append(weight.reshape(-1)[:rows] * np.float32(divisor))
+        results, d_results, *targets = (array.reshape(-1, array.shape[2])[:rows]
+                                        for array in (tape.results, tape.d_results, *tape.targets))
         return self.objective.add(results, d_results, targets, weights)
 
     def _keys(self, chosen, epoch):

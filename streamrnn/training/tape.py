@@ -36,9 +36,12 @@ def record_size(plan):
 
 
 class Tape:
-    """`time` steps of `slots` streams: fill `samples` and `rows`, go forwards, read `results`, fill `d_results`, go back."""
+    """`time` steps of `slots` streams: fill `samples` and `rows`, go forwards, read `results`, fill `d_results`, go back.
 
-    def __init__(self, weights, slots, time, sample_gradients=False):
+    `targets` and `counts` have room for what a loss wants beside the results: (time, slots, k) for each of `goals`.
+    """
+
+    def __init__(self, weights, slots, time, goals=(), sample_gradients=False):
         for dispatcher in (unroll.forwards, unroll.backwards):
             jit.ready(dispatcher)
         plan = weights.plan
@@ -51,6 +54,8 @@ class Tape:
         self.d_results = aligned(time * self.slots * plan.outputs).reshape(time, self.slots, plan.outputs)
         self.records = aligned((time + 1) * self.slots * record).reshape(time + 1, self.slots, record)
         self.d_step = aligned(self.slots * (plan.work_size + 2 * plan.stride)).reshape(self.slots, -1)
+        self.targets = [np.zeros((time, self.slots, k), np.float32) for k in goals]
+        self.counts = [np.zeros((time, self.slots, 1), np.float32) for _ in goals]
         self.lengths = np.zeros(self.slots, np.int64)
         self.rows = self.records[:, :, plan.work_size:plan.work_size + plan.stride]          # (time + 1, slots, stride)
         self.work = self.records[:, :, :plan.work_size]
@@ -65,7 +70,14 @@ class Tape:
                              (D_RESULTS, self.d_results), (D_STEP, self.d_step), (LENGTHS, self.lengths)):
             self.desk[place] = array.ctypes.data
         self.desk[[SLOTS, RECORD, SAMPLE, KEEPS_D_SAMPLES]] = self.slots, record, sample, int(sample_gradients)
-        self._address = self.desk.ctypes.data
+        self._address, self._begin = self.desk.ctypes.data, self.rows[0]
+
+    def begin(self, rows, lengths):
+        """Rows before the first step (n, stride) and lengths (n,) of the first n slots; the others have none."""
+        count = len(rows)
+        self._begin[:count], self.lengths[:count] = rows, lengths
+        if count < self.slots:
+            self._begin[count:], self.lengths[count:] = 0, 0
 
     def forwards(self, time):
         unroll.forwards(self._address, time)
@@ -77,5 +89,5 @@ class Tape:
 
     def backwards(self, gradient, first, last):
         """Adds to `gradient`, an arena."""
-        self.desk[D_ARENA] = gradient.ctypes.data
+        self.desk[D_ARENA] = gradient.__array_interface__["data"][0]  # .ctypes costs ten times as much
         unroll.backwards(self._address, first, last)

@@ -1,0 +1,111 @@
+"""One training step (forward, backward, clip, Adam) beside torch's, same threads; two threads against one; the tape's size."""
+import numpy as np
+
+from bench import peers
+from bench.harness import fma_peak, measure, ratio, timed, unpinned
+from bench.result import Result
+from streamrnn import LSTM, Adam, Dense, Model
+from streamrnn.training.objective import Objective
+from streamrnn.training.passes import Passes, Window
+from streamrnn.training.weights import Weights
+
+INPUTS, RATE, CLIP = 8, 1e-3, 1.0
+CASES = [(100, 32, 32, 2.2), (100, 64, 64, 1.7), (100, 64, 128, 1.9), (50, 256, 128, 1.9)]  # steps, sequences, units, asked
+
+
+def run(options):
+    result = Result("train")
+    torch = peers.load_torch(result)
+    for case in CASES:
+        _case(result, torch, 1, *case, options)
+    with unpinned():  # from here on: threads are born where they may run
+        for case in CASES:
+            _case(result, torch, 2, *case, options)
+        for time, count, units, _ in CASES:
+            _two_threads(result, time, count, units, options)
+    _tape(result)
+    return result
+
+
+def _case(result, torch, threads, time, count, units, asked, options):
+    case = f"{time} x {count} x LSTM {units}, {INPUTS} inputs, Dense 1, {threads} thread{'s' * (threads > 1)}"
+    model, x, y = _data(time, count, units)
+    step = stepper(model, x, y, threads)
+    candidates = {"streamrnn": timed(step, 1)}
+    if torch:
+        candidates["torch"] = timed(_torch(torch, model, x, y, step, threads), 1)
+    work = 6 * time * count * 4 * units * (INPUTS + units)
+    if threads == 1:
+        candidates["peak"] = fma_peak()
+    times = measure(candidates, options.rounds)
+    if threads == 1:
+        result.add("training step, one thread: share of the core's FMA peak", case, 100 * work * ratio(times["peak"], times["streamrnn"]),
+                   "%", runs={"streamrnn": times["streamrnn"]})
+    if torch:
+        result.add(f"torch / training step, {threads} thread{'s' * (threads > 1)}", case, ratio(times["torch"], times["streamrnn"]), "x faster",
+                   (">=", asked), runs=times)
+
+
+def _two_threads(result, time, count, units, options):
+    model, x, y = _data(time, count, units)
+    times = measure({f"{n} threads": timed(stepper(model, x, y, n), 1) for n in (1, 2)}, options.rounds)
+    result.add("training step: two threads / one", f"{time} x {count} x LSTM {units}", ratio(times["1 threads"], times["2 threads"]),
+               "x faster", (">=", 1.7), runs=times)
+
+
+def _tape(result):
+    """What a tape of eight sequences takes, beside the floats that the maths needs: inputs, gates, h and c, outputs."""
+    time, units = 100, 64
+    model, x, y = _data(time, 8, units)
+    weights, objective = Weights(model), Objective(model, "mse")
+    tape = Passes(weights, objective, objective.sequences(x, y, None, model), 8, time, 1)._tapes[0].of(8)
+    taken = sum(array.nbytes for array in (tape.records, tape.samples, tape.results, tape.d_results))
+    result.add("tape / what the maths needs (inputs, four gates, h, c, output)", f"{time} x 8 x LSTM {units}",
+               taken / (4 * time * 8 * (INPUTS + 6 * units + 1)), "x", ("<=", 1.2))
+
+
+def _data(time, count, units):
+    rng = np.random.default_rng(0)
+    draw = lambda k: rng.standard_normal((count, time, k)).astype(np.float32)
+    return Model(INPUTS, [LSTM(units), Dense(1)], seed=0), draw(INPUTS), draw(1)
+
+
+def stepper(model, x, y, threads):
+    """step() -> loss: all of a training step, as fit does it."""
+    weights, objective, optimiser = Weights(model), Objective(model, "mse"), Adam(RATE, clip=CLIP)
+    passes = Passes(weights, objective, objective.sequences(x, y, None, model), len(x), x.shape[1], threads)
+    moments = [np.zeros(weights.size, np.float32) for _ in range(optimiser.arenas)]
+    window, number = Window(np.arange(len(x)), 0, x.shape[1], fresh=True), 0
+
+    def step():
+        nonlocal number
+        number += 1
+        losses, gradient = passes.gradient(window)
+        optimiser.apply(number, RATE, weights.values, gradient, moments, weights.learnt)
+        weights.refresh()
+        return losses[0]
+    return step
+
+
+def _torch(torch, model, x, y, ours, threads):
+    """The same step in torch; it is timed only if its first loss is ours."""
+    net, last = peers.torch_recurrent(torch, model), torch.nn.Linear(model.layers[0].units, 1)
+    with torch.no_grad():
+        last.weight.copy_(torch.from_numpy(model.tensors["layers.1.weight"].copy()))
+        last.bias.copy_(torch.from_numpy(model.tensors["layers.1.bias"].copy()))
+    xs, ys, parameters = torch.from_numpy(x), torch.from_numpy(y), [*net.parameters(), *last.parameters()]
+    adam = torch.optim.Adam(parameters, RATE)
+
+    def step():
+        adam.zero_grad()
+        loss = ((last(net(xs)[0]) - ys) ** 2).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, CLIP)
+        adam.step()
+        return loss.item()
+
+    torch.set_num_threads(threads)
+    a, b = ours(), step()
+    if not abs(a - b) <= 1e-5 * abs(b):
+        raise RuntimeError(f"torch's loss is {b}, ours {a}: nothing to compare")
+    return step
