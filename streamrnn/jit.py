@@ -75,6 +75,20 @@ def from_cache(dispatcher):
     return bool(dispatcher.stats.cache_hits)
 
 
+def is_cached(dispatcher):
+    """Is there a file for this kernel? (A damaged one shows when it is read.)"""
+    return dispatcher._cache.file(next(s for d, s in KERNELS if d is dispatcher)).exists()
+
+
+def cache_is_writable():
+    """Can compiled code be kept, so that another process has it?"""
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(cache_folder(), os.W_OK)
+
+
 @cache
 def cache_folder():
     """Where this package, with this Numba on this processor, keeps its compiled code."""
@@ -104,7 +118,7 @@ class _SafeCache(_Cache):
     def cache_path(self):
         return str(cache_folder())
 
-    def _file(self, signature):
+    def file(self, signature):
         key = hashlib.blake2b(repr(signature).encode(), digest_size=6)
         for path in sorted(self._source.parent.glob("*.py")):
             key.update(path.name.encode() + path.read_bytes())
@@ -114,7 +128,7 @@ class _SafeCache(_Cache):
         if not self._on:
             return None
         try:
-            content = self._file(sig).read_bytes()
+            content = self.file(sig).read_bytes()
             digest, payload = content[:32], content[32:]
             if hashlib.blake2b(payload, digest_size=32).digest() != digest:
                 return None
@@ -127,7 +141,7 @@ class _SafeCache(_Cache):
         if not self._on:
             return
         payload = pickle.dumps(self._impl.reduce(data), protocol=pickle.HIGHEST_PROTOCOL)
-        path = self._file(sig)
+        path = self.file(sig)
         draft = path.with_suffix(f".{os.getpid()}.{id(data)}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
