@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from streamrnn import metrics as metrics
     from streamrnn.cells.dense import Dense as Dense
     from streamrnn.cells.dropout import Dropout as Dropout
     from streamrnn.cells.embedding import Embedding as Embedding
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
     from streamrnn.training.fit import fit as fit
+    from streamrnn.training.flow import gradient_flow as gradient_flow
+    from streamrnn.training.flow import plot_flows as plot_flows
     from streamrnn.training.history import History as History
     from streamrnn.training.losses import BCE as BCE
     from streamrnn.training.losses import MAE as MAE
@@ -65,7 +68,7 @@ _HOMES = {
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
     "streamrnn.cells.scale": ["Scale", "Unscale"],
     "streamrnn.model.model": ["Model", "load"], "streamrnn.engine.engine": ["Engine"], "streamrnn.streams.stream": ["Stream"],
-    "streamrnn.training.fit": ["fit"], "streamrnn.training.history": ["History"],
+    "streamrnn.training.flow": ["gradient_flow", "plot_flows"], "streamrnn.training.fit": ["fit"], "streamrnn.training.history": ["History"],
     "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
     "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "CrossEntropy"],
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
@@ -74,10 +77,13 @@ _HOMES = {
                          "EngineBusy", "FileError", "Diverged", "MissingExtra"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-__all__ = ["__version__", *_HOME]
+_MODULES = ["metrics"]
+__all__ = ["__version__", *_HOME, *_MODULES]
 
 
 def __getattr__(name):
+    if name in _MODULES:
+        return import_module(f"streamrnn.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'streamrnn' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

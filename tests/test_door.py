@@ -5,7 +5,8 @@ import pytest
 import streamrnn as sr
 
 TREE = {"ConfigError": ValueError, "InputError": ValueError, "StateError": ValueError, "UnknownStream": LookupError,
-        "EngineFull": Exception, "EngineBusy": RuntimeError, "FileError": ValueError, "MissingExtra": ImportError}
+        "EngineFull": Exception, "EngineBusy": RuntimeError, "FileError": ValueError,
+        "Diverged": ArithmeticError, "MissingExtra": ImportError}
 
 
 @pytest.mark.parametrize("name", sr.__all__)

@@ -40,7 +40,7 @@ every_example = pytest.mark.parametrize(
 
 def model_of(kind, example, size, **options):
     inputs = size if kind in AS_WIDE_AS_ITS_INPUT else INPUTS
-    return Model(inputs=inputs, layers=[LAYERS[kind](**example(size))], seed=size, **options)
+    return Model(inputs=inputs, layers=[LAYERS[kind](**example(size))], seed=size, init="torch", **options)
 
 
 def samples(rng, model, *shape):
