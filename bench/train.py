@@ -1,4 +1,7 @@
 """One training step (forward, backward, clip, Adam) beside torch's, same threads; two threads against one; the tape's size."""
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
 import numpy as np
 
 from bench import peers
@@ -16,41 +19,51 @@ CASES = [(100, 32, 32, 2.2), (100, 64, 64, 1.7), (100, 64, 128, 1.9), (50, 256, 
 def run(options):
     result = Result("train")
     torch = peers.load_torch(result)
-    for case in CASES:
-        _case(result, torch, 1, *case, options)
-    with unpinned():  # from here on: threads are born where they may run
-        for case in CASES:
-            _case(result, torch, 2, *case, options)
-        for time, count, units, _ in CASES:
-            _two_threads(result, time, count, units, options)
+    for time, count, units, asked in CASES:
+        case = f"{time} x {count} x LSTM {units}, {INPUTS} inputs, Dense 1"
+        times = measure({**_candidates(time, count, units, 1, torch), "peak": fma_peak()}, options.rounds)
+        work = 6 * time * count * 4 * units * (INPUTS + units)
+        result.add("training step, one thread: share of the core's FMA peak", case, 100 * work * ratio(times["peak"], times["streamrnn"]),
+                   "%", runs={"streamrnn": times["streamrnn"]})
+        _beside(result, "torch / training step, one thread each", case, times, asked)
+    for time, count, units, asked in CASES:
+        case = f"{time} x {count} x LSTM {units}, {INPUTS} inputs, Dense 1"
+        _beside(result, "torch / training step, two threads each", case, _apart(_two_each, time, count, units, options.rounds), asked)
+        times = _apart(_one_and_two, time, count, units, options.rounds)
+        result.add("training step: two threads / one", case, ratio(times["1 thread"], times["2 threads"]), "x faster", (">=", 1.7), runs=times)
     _tape(result)
     return result
 
 
-def _case(result, torch, threads, time, count, units, asked, options):
-    case = f"{time} x {count} x LSTM {units}, {INPUTS} inputs, Dense 1, {threads} thread{'s' * (threads > 1)}"
+def _beside(result, headline, case, times, asked):
+    if "torch" in times:
+        result.add(headline, case, ratio(times["torch"], times["streamrnn"]), "x faster", (">=", asked),
+                   {name: times[name] for name in ("streamrnn", "torch")})
+
+
+def _candidates(time, count, units, threads, torch):
     model, x, y = _data(time, count, units)
     step = stepper(model, x, y, threads)
-    candidates = {"streamrnn": timed(step, 1)}
-    if torch:
-        candidates["torch"] = timed(_torch(torch, model, x, y, step, threads), 1)
-    work = 6 * time * count * 4 * units * (INPUTS + units)
-    if threads == 1:
-        candidates["peak"] = fma_peak()
-    times = measure(candidates, options.rounds)
-    if threads == 1:
-        result.add("training step, one thread: share of the core's FMA peak", case, 100 * work * ratio(times["peak"], times["streamrnn"]),
-                   "%", runs={"streamrnn": times["streamrnn"]})
-    if torch:
-        result.add(f"torch / training step, {threads} thread{'s' * (threads > 1)}", case, ratio(times["torch"], times["streamrnn"]), "x faster",
-                   (">=", asked), runs=times)
+    return {"streamrnn": timed(step, 1)} | ({"torch": timed(_torch(torch, model, x, y, step, threads), 1)} if torch else {})
 
 
-def _two_threads(result, time, count, units, options):
+def _apart(work, *args):
+    """In a process that was never pinned: torch's threads take the cores that they find at their start."""
+    with unpinned(), ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(work, *args).result()
+
+
+def _two_each(time, count, units, rounds):
+    torch = peers.load_torch(Result("train"))
+    if torch is None:
+        return {}
+    candidates = _candidates(time, count, units, 2, torch)
+    return {name: measure({name: candidate}, rounds)[name] for name, candidate in candidates.items()}  # not in turns: theirs spin
+
+
+def _one_and_two(time, count, units, rounds):
     model, x, y = _data(time, count, units)
-    times = measure({f"{n} threads": timed(stepper(model, x, y, n), 1) for n in (1, 2)}, options.rounds)
-    result.add("training step: two threads / one", f"{time} x {count} x LSTM {units}", ratio(times["1 threads"], times["2 threads"]),
-               "x faster", (">=", 1.7), runs=times)
+    return measure({"1 thread": timed(stepper(model, x, y, 1), 1), "2 threads": timed(stepper(model, x, y, 2), 1)}, rounds)
 
 
 def _tape(result):
