@@ -9,15 +9,20 @@ import hashlib
 import os
 import pickle
 import sys
+from dataclasses import fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from types import FunctionType, NoneType
 
 import numba
+import numpy as np
 from llvmlite import binding
-from numba import njit
+from numba import njit, types
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, _Cache
+from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 CPU = config.CPU_NAME or binding.get_host_cpu_name()
 
@@ -34,12 +39,47 @@ FEATURES = _features()
 
 def inline(function):
     """A piece of a kernel: compiled into its caller, never called by itself."""
-    return njit(function, error_model="numpy", forceinline=True)
+    return njit(own_name(function), error_model="numpy", forceinline=True)
 
 
 def part(function):
     """A piece of a kernel with a body of its own, called from others."""
-    return njit(function, error_model="numpy")
+    return njit(own_name(function), error_model="numpy")
+
+
+def own_name(function):
+    """What a factory made gets a name of its own, by what it closes over: the same in every process.
+
+    Kernels come from the cache one by one, each compiled in some process, and meet in this one under the names of their
+    pieces: Numba tells two pieces of one factory apart by a number that starts anew in each process, so that one kernel
+    would call the other's piece.
+    """
+    if function.__closure__:
+        tag = hashlib.blake2b(repr(_content(function)).encode(), digest_size=8).hexdigest()
+        function.__qualname__ = f"{function.__qualname__}_{tag}"
+    return function
+
+
+def _content(value):
+    """What a value is made of, as plain values that are the same in every process."""
+    if isinstance(value, (bool, int, float, str, range, np.generic, NoneType)):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return [type(value).__name__, *map(_content, value)]
+    if isinstance(value, np.ndarray):
+        return [value.dtype.str, value.shape, value.tobytes()]
+    if isinstance(value, Dispatcher):
+        return _content(value.py_func)
+    if isinstance(value, _Intrinsic):
+        return _content(value._defn)
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__qualname__, *(_content(getattr(value, field.name)) for field in fields(value))]
+    if isinstance(value, FunctionType):
+        cells = [_content(cell.cell_contents) for cell in value.__closure__ or ()]
+        return [value.__module__, value.__qualname__, value.__code__.co_firstlineno, value.__code__.co_code, *cells]
+    if isinstance(value, types.Type):
+        return str(value)
+    raise TypeError(f"a piece of a kernel closes over {value!r}, of which no name can be made")
 
 
 def kernel(signature, nogil=True):

@@ -281,7 +281,9 @@ def _operator(python_operator, instruction):
     @overload(python_operator)
     def choose(a, b):
         if _wide(a, b):
-            return lambda a, b: on_lanes(a, b)
+            implementation = lambda a, b: on_lanes(a, b)
+            implementation.__qualname__ = f"{instruction}_lanes"  # one name for the four would mix them up (jit.own_name)
+            return implementation
         return None
 
 
