@@ -5,6 +5,8 @@ from importlib import import_module
 
 COMMANDS = {
     "demo": "stream a model over a thousand simulated sensors and show rate and latency",
+    "train": "train a model on a table and save it",
+    "tune": "search for the layers and the rate that train best on a table",
     "warmup": "compile everything once, so that later starts take a fraction of a second",
     "info": "what this installation is: versions, processor, cache, or what a model file holds",
     "bench": "measure step latency and throughput on this machine",

@@ -1,0 +1,207 @@
+"""streamrnn train: a table in, a model file out that runs as it is, and how good it is beside a forecast that needs no model."""
+import argparse
+import math
+import os
+from pathlib import Path
+
+from streamrnn.cli.demo import counted, whole
+
+LOSSES = "mse", "mae", "huber", "quantile", "gaussian"
+
+
+def number(least, below=math.inf):
+    """An argument that is a number of `least` or more."""
+    def convert(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value < below:
+            raise argparse.ArgumentTypeError(f"a number of {least} or more{'' if below == math.inf else f', below {below}'}, got {text!r}")
+        return value
+    return convert
+
+
+def natural(text):
+    """An argument that is a whole number of 0 or more."""
+    return 0 if text == "0" else whole(text)
+
+
+DATA = {
+    "--target": {"metavar": "A,B", "help": "columns to predict (default: all, the table forecasts itself)"},
+    "--inputs": {"metavar": "A,B", "help": "columns that go in (default: all, with --ahead 0 all but the targets)"},
+    "--ahead": {"type": natural, "metavar": "K",
+                "help": "the target is its value K rows later, 0: in the same row (default 1, to classify 0)"},
+    "--group": {"metavar": "COLUMN", "help": "rows with the same value here are a sequence of their own, such as one machine's"},
+    "--task": {"choices": ("forecast", "classify"), "default": "forecast", "help": "classify: the target holds labels 0, 1, ..."},
+    "--last": {"action": "store_true", "help": "one label for each group, told at its last row"},
+    "--fill": {"choices": ("previous", "zero"), "help": "what to put for missing values, which are refused otherwise"},
+    "--validation": {"type": number(0, below=1), "default": 0.2, "metavar": "SHARE",
+                     "help": "held back to measure on: the last part of each sequence, with --last some of the groups (default 0.2)"},
+}
+LEARNING = {
+    "--loss": {"choices": LOSSES, "help": "of a forecast (default mse); classify has cross-entropy"},
+    "--no-scale": {"action": "store_true", "help": "leave out the scalers that go first and last"},
+    "--optimizer": {"choices": ("adam", "adamw", "sgd", "rmsprop"), "default": "adam", "help": "default adam"},
+    "--clip": {"type": number(0), "default": 1.0, "metavar": "NORM", "help": "largest norm of the gradient, 0: any (default 1)"},
+    "--schedule": {"choices": ("constant", "cosine", "plateau"), "default": "constant", "help": "of the learning rate (default constant)"},
+    "--epochs": {"type": whole, "default": 100, "metavar": "N", "help": "at most (default 100)"},
+    "--patience": {"type": natural, "default": 20, "metavar": "N", "help": "end when so many epochs were no better, 0: never (default 20)"},
+    "--seed": {"type": natural, "default": 0, "metavar": "N", "help": "of first weights, order and dropout (default 0)"},
+    "--threads": {"type": whole, "metavar": "N", "help": "default: all processors; results do not depend on it"},
+}
+OWN = {
+    "--layers": {"default": "lstm:64", "metavar": "WORDS",
+                 "help": "such as gru:64,dropout:0.2,dense:1; the last dense may be left out (default lstm:64)"},
+    "--rate": {"type": number(1e-12), "help": "learning rate (default 0.001, for sgd 0.01)"},
+    "--batch": {"type": whole, "default": 64, "metavar": "N", "help": "sequences side by side; one long sequence is cut (default 64)"},
+    "--window": {"type": whole, "metavar": "N", "help": "rows before each update (default 100, with --last whole sequences)"},
+    "--recompute": {"type": whole, "metavar": "K", "help": "keep every K-th step only: less memory, more time"},
+    "--checkpoint": {"metavar": "FILE", "help": "written as it goes; the same command goes on from there"},
+    "--plot": {"metavar": "FILE", "help": "draw loss, rate and gradient by epoch (needs streamrnn[plot])"},
+}
+
+
+def options(parser):
+    parser.add_argument("data", help="a table: .csv, .npy or .parquet")
+    for title, group in (("the data", DATA), ("the model and its training", {**OWN, **LEARNING})):
+        shown = parser.add_argument_group(title)
+        for flag, details in group.items():
+            shown.add_argument(flag, **details)
+    parser.add_argument("-o", "--output", default="model.safetensors", metavar="FILE", help="the model's file (default model.safetensors)")
+
+
+def run(chosen):
+    from streamrnn.cli import examples, recipe
+
+    console = plain_console()
+    for path in (chosen.output, chosen.checkpoint, chosen.plot):
+        writable(path)
+    drawable(chosen.plot)
+    data = examples.read(chosen)
+    plan = recipe.Recipe(chosen, data)
+    console.print(grid([*about(chosen, data), ("outputs", f"{plan.model.outputs}: {plan.why}"), ("model", repr(plan.served()))]))
+    compiled(console)
+    model, history = plan.fit(progress=True)
+    if not history.epochs:
+        console.print("stopped before the end of the first epoch: nothing is saved")
+        return 130
+    model.save(chosen.output)
+    if chosen.plot:
+        history.plot(chosen.plot)
+    console.print(outcome(history, plan))
+    console.print(*scores(model, data, plan), sep="\n")
+    console.print(farewell(chosen, history), soft_wrap=True)
+    return 0
+
+
+def plain_console():
+    """Prints names as they are: in rich's markup the [C] of a column would be a style."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def compiled(console):
+    from streamrnn.cli import warmup
+
+    if warmup.cache_is_cold():
+        console.print("The first run compiles for about a minute; later ones start at once.")
+    warmup.compile_all(console)
+
+
+def writable(path):
+    """Found out now, not after the training."""
+    if path is None:
+        return
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name a file in it")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}: make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{path}: nothing can be written into {path.parent}")
+
+
+def drawable(path):
+    if path is None:
+        return
+    from streamrnn.errors import ConfigError
+    from streamrnn.training.history import matplotlib
+
+    kinds = matplotlib().Figure().canvas.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in kinds:
+        raise ConfigError(f"--plot {path}: no kind of picture; take one of {', '.join(sorted(kinds))}")
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
+
+def about(chosen, data):
+    """(what, in words)"""
+    when = f"{counted(data.ahead, 'row')} ahead" if data.ahead else "of each sequence" if data.last else "of the same row"
+    yield "data", f"{chosen.data}: {counted(sum(map(len, data.x)), 'step')} in {counted(len(data.x), 'sequence')}"
+    yield from (("", note) for note in data.notes)
+    yield "inputs", ", ".join(data.inputs)
+    yield "target", f"{', '.join(data.targets)}, {when}"
+    yield "measured", f"on {data.measured_in_words()}"
+    yield "naive", f"{data.naive}: what the model has to beat"
+
+
+def grid(rows):
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def outcome(history, plan):
+    unit = "; targets counted in their standard deviations" if plan.unscale else ""
+    why = {"patience": "no better one came", "interrupted": "stopped early"}.get(history.stopped, "all done")
+    held = f", validation {history.validation[history.best]:.4g}" if history.validation else ""
+    return (f"{counted(history.epochs, 'epoch')} ({why}); the weights are those of epoch {history.best + 1}: "
+            f"loss {history.loss[history.best]:.4g}{held} ({plan.loss.name}{unit})")
+
+
+def scores(model, data, plan):
+    """The model beside the naive forecast, on what was held back: a table, and a word where the model is no better."""
+    import numpy as np
+    from rich import box
+    from rich.table import Table
+
+    from streamrnn import metrics
+
+    measured = data.measured()
+    joined = lambda parts: np.concatenate([parts[n][first:] for n, first in measured])
+    results = {n: model.run(data.x[n])[-len(data.y[n]):] for n, _ in measured}
+    if data.classes:
+        results = {n: result.argmax(1)[:, None] for n, result in results.items()}
+        columns = {"accuracy": (metrics.accuracy, ".3f"), "F1": (metrics.f1, ".3f")}
+    else:
+        results = {n: result[:, plan.point] for n, result in results.items()}
+        columns = {"MAE": (metrics.mae, ".4g"), "RMSE": (metrics.rmse, ".4g"), "R2": (metrics.r2, ".3f")}
+    true, found, naive, real = joined(data.y), joined(results), joined(data.baseline), joined(data.real)
+
+    table, worse = Table(box=box.SIMPLE_HEAD, pad_edge=False), []
+    for heading in ("target", "forecast", *columns):
+        table.add_column(heading, justify="right" if heading in columns else "left")
+    for k, target in enumerate(data.targets):
+        rows = real[:, k]
+        if not rows.any():
+            table.add_row(target, "no value to measure by: all were filled in")
+            continue
+        values, plain = ([metric(true[rows, k], answer[rows, k]) for metric, _ in columns.values()] for answer in (found, naive))
+        for name, forecast, numbers in ((target, "this model", values), ("", "naive", plain)):
+            table.add_row(name, forecast, *(format(value, form) for value, (_, form) in zip(numbers, columns.values(), strict=True)))
+        if values[0] <= plain[0] if data.classes else values[1] >= plain[1]:
+            worse.append(target)
+    if worse:
+        return table, f"No better than the naive forecast: {', '.join(worse)}. More rows, epochs or other inputs may help."
+    return table,
+
+
+def farewell(chosen, history):
+    again = "; the same command goes on from the checkpoint" if history.stopped == "interrupted" and chosen.checkpoint else ""
+    drawn = f", drew {chosen.plot}" if chosen.plot else ""
+    return f"saved {chosen.output}{drawn}{again}\n\n  streamrnn info {chosen.output}\n  streamrnn bench {chosen.output}"
