@@ -30,7 +30,8 @@ def run(options):
         case = f"{time} x {count} x LSTM {units}, {INPUTS} inputs, Dense 1"
         _beside(result, "torch / training step, two threads each", case, _apart(_two_each, time, count, units, options.rounds), asked)
         times = _apart(_one_and_two, time, count, units, options.rounds)
-        result.add("training step: two threads / one", case, ratio(times["1 thread"], times["2 threads"]), "x faster", (">=", 1.7), runs=times)
+        result.add("training step: two threads / one", case, ratio(times["1 thread"], times["2 threads"]), "x faster", (">=", 1.7),
+                   runs=times)
     _tape(result)
     return result
 

@@ -78,7 +78,16 @@ def dropout(config, w, x, state):
     return x
 
 
-LAYERS = {"rnn": rnn, "lstm": lstm, "gru": gru, "dense": dense, "embedding": embedding, "layernorm": layernorm, "dropout": dropout}
+def scale(config, w, x, state):
+    return (x - w["shift"]) * w["factor"]
+
+
+def unscale(config, w, x, state):
+    return x * w["factor"] + w["shift"]
+
+
+LAYERS = {"rnn": rnn, "lstm": lstm, "gru": gru, "dense": dense, "embedding": embedding, "layernorm": layernorm, "dropout": dropout,
+          "scale": scale, "unscale": unscale}
 
 
 def stack(configs, name, tensors, x, states):

@@ -7,17 +7,19 @@ from streamrnn.kernels import frame
 
 
 def culprit(weights, passes, window, epoch):
-    """In words: whose values are the first that are not finite in this window."""
-    for name, tensor in weights.tensors().items():
+    """In words: whose values are the first that are not finite in the last window, or at least which weights are the largest."""
+    tensors = weights.tensors()
+    for name, tensor in tensors.items():
         if not np.isfinite(tensor).all():
             return f"the weights {name} are not finite"
-    for shard, tape, steps in passes.replay(window, epoch):
+    for shard, tape, start, steps in passes.replay(window, epoch):
         place = _first_wrong(weights.plan, weights.program, tape, steps, len(shard.firsts))
         if place:
             layer, t, slot = place
-            return (f"the values of {layer} are the first that are not finite, at time step {window.start + t} of sequence "
+            return (f"the values of {layer} are the first that are not finite, at time step {start + t} of sequence "
                     f"{window.chosen[shard.slice][slot]}")
-    return "all values are finite, but the gradient is not"
+    largest = max(tensors, key=lambda name: np.abs(tensors[name]).max())
+    return f"all values are finite, the largest weights are {largest}, up to {np.abs(tensors[largest]).max():.3g}"
 
 
 def _first_wrong(plan, program, tape, steps, count):

@@ -4,25 +4,27 @@ One safetensors file, written whole or not at all; its metadata holds plain valu
 one training: the same model, data and options, whose fingerprint it carries.
 """
 import json
+import re
 from hashlib import blake2b
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
 
-from streamrnn.errors import FileError
+from streamrnn.errors import ConfigError, FileError
 from streamrnn.model.files import write_whole
 
 FORMAT, ENTRY = 1, "streamrnn-training"
 
 
-def fingerprint(model, data, options):
-    """What must be the same for a training to go on."""
-    key = blake2b(digest_size=16)
-    key.update(model.digest.encode() + repr(options).encode())
-    for array in (data.samples, data.firsts, data.lengths, *(part for goal in data.goals for part in (goal.target, goal.weight))):
-        key.update(repr(array.shape).encode())
-        key.update(np.ascontiguousarray(array))
+def fingerprint(sequences, options):
+    """What must be the same for a training to go on, besides the first weights."""
+    key = blake2b(re.sub(" at 0x[0-9a-f]+", "", repr(options)).encode(), digest_size=16)  # a function's address is no part of it
+    for data in sequences:
+        for array in (data.samples, data.firsts, data.lengths, *(part for goal in data.goals for part in (goal.target, goal.weight))):
+            key.update(repr(array.shape).encode())
+            key.update(np.ascontiguousarray(array))
     return key.hexdigest()
 
 
@@ -35,6 +37,10 @@ def save(path, arrays, values, owner):
 
 def load(path, owner):
     """(arrays, values) of a checkpoint of this training; None where there is no file yet."""
+    if not isinstance(path, (str, PathLike)):
+        raise ConfigError(f"checkpoint must be the path of a file, got {path!r}")
+    if not Path(path).parent.is_dir() or Path(path).is_dir():
+        raise FileError(f"the checkpoint {path} cannot be a file there: give it a name in a folder that exists")
     if not Path(path).exists():
         return None
     raw = Path(path).read_bytes()
@@ -48,9 +54,13 @@ def load(path, owner):
     if not whole:
         raise FileError(f"{path} is a damaged checkpoint, or one of another version: delete it to start again")
     if content["owner"] != owner:
-        raise FileError(f"{path} belongs to another training (other data, layers, first weights or options): "
-                        "give this one a checkpoint of its own, or delete the file to start again")
+        raise foreign(path)
     return arrays, content["values"]
+
+
+def foreign(path):
+    return FileError(f"{path} belongs to another training (other data, layers, first weights or options): "
+                     "give this one a checkpoint of its own, or delete the file to start again")
 
 
 def _digest(content, arrays):

@@ -26,7 +26,7 @@ class Evaluation:
     def loss(self):
         """The losses of each part, averaged over all rows that count."""
         divisors, losses = self.objective.divisors(self._counted), np.zeros(len(self._counted))
-        order = np.argsort(-self.data.lengths, kind="stable")
+        order = np.argsort(-self.data.lengths, kind="stable")[:np.count_nonzero(self.data.lengths)]
         for first in range(0, len(order), TOGETHER):
             losses += self._some(order[first:first + TOGETHER], divisors)
         return losses
@@ -34,7 +34,7 @@ class Evaluation:
     def _some(self, chosen, divisors):
         lengths, firsts = self.data.lengths[chosen], self.data.firsts[chosen]
         time = int(lengths[0])
-        where = firsts[:, None] + np.minimum(np.arange(time), np.maximum(lengths[:, None] - 1, 0))  # a row each, (n, time)
+        where = firsts[:, None] + np.minimum(np.arange(time), lengths[:, None] - 1)  # a row each, (n, time)
         rows = Rows(self._packed, capacity=len(chosen), threads=self.threads, fixed=True)
         handles = np.array([rows.open() for _ in chosen], np.int64)
         results = rows.steps(handles, self.data.samples[where], lengths, numbers=chosen).reshape(len(chosen) * time, -1)

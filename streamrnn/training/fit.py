@@ -3,11 +3,13 @@ import os
 import time
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Real
 
 import numpy as np
 
 from streamrnn.cells.dense import Dense
 from streamrnn.errors import ConfigError, Diverged, InputError
+from streamrnn.model.model import Model
 from streamrnn.training import checkpoint as checkpoints
 from streamrnn.training.batches import windows
 from streamrnn.training.blame import culprit
@@ -47,13 +49,19 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     keeps the best so far. Nothing of the model changes before the end.
     """
     options = Options(epochs, batch, window, patience, seed, _threads(threads), recompute, every)
-    optimizer, schedule = optimizer or Adam(), schedule or Constant()
+    optimizer, schedule = Adam() if optimizer is None else optimizer, Constant() if schedule is None else schedule
+    if not isinstance(model, Model):
+        raise ConfigError(f"fit trains a Model, got {model!r}")
     if not isinstance(optimizer, Optimiser):
         raise ConfigError(f"optimizer must be SGD, RMSprop, Adam or AdamW, such as Adam(1e-3), got {optimizer!r}")
     if not isinstance(schedule, Schedule):
         raise ConfigError(f"schedule must be Cosine, Steps or Plateau, such as Cosine(warmup=100), got {schedule!r}")
+    if on_epoch is not None and not callable(on_epoch):
+        raise ConfigError(f"on_epoch must be a function of a History, got {on_epoch!r}")
     objective = Objective(model, loss)
     data, held = _split(objective, model, x, y, lengths, validation, split, options)
+    if patience is not None and not held:
+        raise ConfigError("patience waits for a better loss in validation: give validation=0.2, say, as well")
     learner = _settled(_on_logits(model, objective), objective, data)
     show = display(progress)
     training = Training(learner, data, held, objective, optimizer, schedule, options, checkpoint, show, on_epoch)
@@ -83,6 +91,9 @@ class Options:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
                 raise ConfigError(f"{name} must be a whole number of {least} or more, got {value!r}")
+            object.__setattr__(self, name, int(value))
+        if isinstance(self.every, bool) or not isinstance(self.every, Real) or not self.every >= 0:
+            raise ConfigError(f"every must be a number of seconds, 0 or more, got {self.every!r}")
 
     def deciding(self):
         """What decides the bits of a training. Epochs may be added later; threads do not matter."""
@@ -104,11 +115,13 @@ def _split(objective, model, x, y, lengths, validation, split, options):
     data, held = objective.sequences(x, y, lengths, model), None
     if isinstance(validation, (tuple, list)):
         if len(validation) not in (2, 3):
-            raise InputError("validation is a share, (x, y) or (x, y, lengths)")
+            raise InputError(f"validation is a share between 0 and 1, (x, y) or (x, y, lengths), got a {type(validation).__name__} "
+                             f"of {len(validation)}")
         held = objective.sequences(validation[0], validation[1], validation[2] if len(validation) == 3 else None, model)
-    elif validation:
-        if isinstance(validation, bool) or not isinstance(validation, (int, float)) or not 0 < validation < 1:
-            raise InputError(f"validation is a share between 0 and 1, (x, y) or (x, y, lengths), got {validation!r}")
+    elif validation is not None:
+        if not isinstance(validation, Real) or not 0 < validation < 1:
+            got = f"shape {validation.shape}" if isinstance(validation, np.ndarray) else repr(validation)
+            raise InputError(f"validation is a share between 0 and 1, (x, y) or (x, y, lengths), got {got}")
         how = split if split != "auto" else "time" if len(data) == 1 else "sequence"
         data, held = data.split(validation, how, options.window or 100, options.seed)
     for sequences, what in ((data, "train on"), (held, "validate on")):
@@ -123,10 +136,14 @@ def _on_logits(model, objective):
     """The model that is trained: without the softmax or sigmoid that its loss has in it."""
     config = model.config()
     for part in objective.parts:
-        stack = config["heads"][part.head] if part.head is not None else None if config.get("heads") else config["layers"]
-        fused = {CrossEntropy: "softmax", BCE: "sigmoid"}.get(type(part.loss))
-        if stack and fused and stack[-1]["kind"] == Dense.kind and stack[-1]["activation"] == fused:
-            stack[-1]["activation"] = None
+        fused, ends = {CrossEntropy: "softmax", BCE: "sigmoid"}.get(type(part.loss)), objective.ends(model, part)
+        for head in ends:
+            last = (config["layers"] if head is None else config["heads"][head])[-1]
+            if fused and last["kind"] == Dense.kind and last["activation"] == fused:
+                if fused == "softmax" and len(ends) > 1:
+                    raise ConfigError("one cross_entropy over several heads that have a softmax each: give each a loss of its own, "
+                                      f"loss={{{', '.join(f'{head!r}: ...' for head in ends)}}}")
+                last["activation"] = None
     return type(model).from_config(config, tensors=model.tensors)
 
 
@@ -145,10 +162,11 @@ def _settled(model, objective, data):
     trunk, tops = model.named_layers()
     settle(trunk[0][0], data.samples[rows])
     for part, goal in zip(objective.parts, data.goals, strict=True):
-        last = tops[part.head][-1][0] if part.head is not None else None if tops else trunk[-1][0]
         counted = rows[goal.weight[rows, 0] > 0]
-        if last and last != trunk[0][0]:
-            settle(last, goal.target[counted])
+        for head, columns in objective.ends(model, part).items():
+            last = (trunk if head is None else tops[head])[-1][0]
+            if last != trunk[0][0]:
+                settle(last, goal.target[counted][:, columns])
     return model.with_tensors(tensors)
 
 
@@ -171,7 +189,9 @@ class Training:
         self.largest = self.rate = 0.0
         self._path = checkpoint
         if checkpoint:
-            self._owner = checkpoints.fingerprint(model, data, (objective.config(), optimiser, schedule, options.deciding()))
+            self._first = model.digest
+            self._owner = checkpoints.fingerprint([data, held] if held else [data],
+                                                  (model.config(), objective.config(), optimiser, schedule, options.deciding()))
             self._take_up(checkpoints.load(checkpoint, self._owner))
 
     def run(self):
@@ -187,6 +207,7 @@ class Training:
             self.history.stopped = "interrupted"
             if self.history.best is None:  # nothing was measured yet: what there is, is the best
                 self.best[:] = self.weights.values
+            self._mark()
 
     def result(self):
         """The tensors that the model gets."""
@@ -199,7 +220,7 @@ class Training:
             self.position += 1
             if self._path and time.monotonic() - self._saved > self.options.every:
                 self._save()
-        self._end_epoch(time.monotonic() - began)
+        self._end_epoch(ahead[-1], time.monotonic() - began)
         if self._path:
             self._save()
 
@@ -214,24 +235,32 @@ class Training:
         norm = self.optimiser.apply(self.number, rate, self.weights.values, gradient, self.moments, self.weights.learnt) \
             if isfinite(loss) else loss
         if not isfinite(norm):
-            raise Diverged(f"step {self.number} (epoch {self.epoch + 1}): the loss is {loss}, the gradient's norm {norm}: "
-                           f"{culprit(self.weights, self.passes, window, self.epoch)}. Lower the learning rate (now {rate:.3g}), "
-                           f"clip the gradient ({type(self.optimiser).__name__}(..., clip=1.0)), or scale inputs and targets "
-                           "(Scale() as the first layer, Unscale() as the last). The model keeps its old weights")
+            raise self._diverged(f"the loss is {loss}, the gradient's norm {norm}", window, rate)
         self.weights.refresh()
         self.sums += losses * counted
         self.counts += counted
         self.largest, self.rate = max(self.largest, norm), rate
         self._show.update(self.epoch, self.number, loss, rate)
 
-    def _end_epoch(self, seconds):
-        history = self.history
+    def _diverged(self, what, window, rate):
+        where = culprit(self.weights, self.passes, window, self.epoch)
+        return Diverged(f"step {self.number} (epoch {self.epoch + 1}): {what}: {where}. Lower the learning rate (now {rate:.3g}), "
+                        f"clip the gradient ({type(self.optimiser).__name__}(..., clip=1.0)), or scale inputs and targets "
+                        "(Scale() as the first layer, Unscale() as the last). The model keeps its old weights")
+
+    def _end_epoch(self, window, seconds):
+        history, validation = self.history, None
+        if self.evaluation:
+            validation = float(self.evaluation.loss().sum())  # first: a Ctrl-C in here leaves lists of one length
+        if not isfinite(validation or 0) or not np.isfinite(self.weights.values).all():
+            raise self._diverged("an update went too far" if validation is None else f"the validation loss is {validation}",
+                                 window, self.rate)
         history.loss.append(float((self.sums / self.counts).sum()))
         history.rate.append(float(self.rate))
         history.norm.append(float(self.largest))
         history.seconds.append(seconds)
-        if self.evaluation:
-            history.validation.append(float(self.evaluation.loss().sum()))
+        if validation is not None:
+            history.validation.append(validation)
             measured = history.validation
             better = history.best is None or measured[-1] < measured[history.best]
         else:
@@ -258,14 +287,27 @@ class Training:
 
     def _save(self):
         self._saved = time.monotonic()
-        values = {"history": self.history.config(), "memory": self.memory, "number": self.number, "epoch": self.epoch,
-                  "position": self.position, "waited": self.waited, "largest": self.largest, "rate": self.rate}
+        values = {"first": self._first, "history": self.history.config(), "memory": self.memory, "number": self.number,
+                  "epoch": self.epoch, "position": self.position, "waited": self.waited, "largest": self.largest, "rate": self.rate}
         checkpoints.save(self._path, self._arrays(), values, self._owner)
+
+    def _mark(self):
+        """Note in the file which weights the model gets, which are newer: the training goes on in that model, too."""
+        found = checkpoints.load(self._path, self._owner) if self._path else None
+        if found:
+            arrays, values = found
+            checkpoints.save(self._path, arrays, values | {"got": self._digest(self.best)}, self._owner)
+
+    def _digest(self, arena):
+        return self.weights.model.with_tensors(self.weights.tensors(arena)).digest
 
     def _take_up(self, found):
         if found is None:
             return
         arrays, values = found
+        if self._first not in (values["first"], values.get("got"), self._digest(arrays["best"])):
+            raise checkpoints.foreign(self._path)
+        self._first = values["first"]
         for name, array in self._arrays().items():
             array[:] = arrays[name]
         self.history = History(**values["history"])

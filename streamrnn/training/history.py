@@ -40,21 +40,22 @@ class History:
         """Loss, rate and gradient norm by epoch (matplotlib); written to `path` if given, else the figure is answered."""
         pyplot = matplotlib()
         figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(7, 5), height_ratios=(2, 1), layout="constrained")
-        epochs = range(1, self.epochs + 1)
-        above.plot(epochs, self.loss, label="training", color="tab:blue")
+        epochs, dot = range(1, self.epochs + 1), "." if self.epochs == 1 else None
+        above.plot(epochs, self.loss, label="training", color="tab:blue", marker=dot)
         if self.validation:
-            above.plot(epochs, self.validation, label="validation", color="tab:orange")
+            above.plot(epochs, self.validation, label="validation", color="tab:orange", marker=dot)
         if self.best is not None:
             above.axvline(self.best + 1, color="0.6", linestyle=":", label=f"weights of epoch {self.best + 1}")
         if min(self.loss + self.validation, default=0) > 0:
             above.set_yscale("log")
         above.set_ylabel("loss")
         above.legend(frameon=False)
-        below.plot(epochs, self.norm, color="tab:green", label="largest gradient norm")
-        below.plot(epochs, self.rate, color="0.4", label="learning rate")
+        below.plot(epochs, self.norm, color="tab:green", label="largest gradient norm", marker=dot)
+        below.plot(epochs, self.rate, color="0.4", label="learning rate", marker=dot)
         if min(self.norm + self.rate, default=0) > 0:
             below.set_yscale("log")
         below.set_xlabel("epoch")
+        below.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         below.legend(frameon=False)
         return finished(figure, path)
 

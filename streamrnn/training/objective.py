@@ -30,8 +30,13 @@ class Objective:
             self.parts = [Part(head, loss_of(one), model.heads[head].start, model.heads[head].stop, float((shares or {}).get(head, 1)))
                           for head, one in loss.items()]
         else:
-            self.parts = [Part(None, loss_of(loss), 0, model.outputs, 1.0)]
-        self.outputs = model.outputs
+            self.parts = [Part(next(iter(model.heads)) if len(model.heads) == 1 else None, loss_of(loss), 0, model.outputs, 1.0)]
+        self.outputs, self._apart = model.outputs, isinstance(loss, Mapping)
+
+    @staticmethod
+    def ends(model, part):
+        """{head: its columns among those of the part}, {None: all} without heads: where a part's results come from."""
+        return {part.head: slice(None)} if part.head is not None or not model.heads else model.heads
 
     def config(self):
         """What tells one objective from another, as plain text."""
@@ -40,13 +45,16 @@ class Objective:
     def sequences(self, x, y, lengths, model):
         """x and y as fit takes them, checked, as Sequences."""
         samples, firsts, sizes, time = sequences(x, lengths, model.inputs, model.packed.plan.vocabulary)
-        if isinstance(y, Mapping) != (self.parts[0].head is not None):
-            raise InputError("with a loss for each head, y is {head: target}; with one loss for all, y is one array")
-        goals = []
+        if isinstance(y, Mapping) != self._apart:
+            raise InputError("with a loss for each head, y is {head: target}; with one loss for all, y is one array; "
+                             f"got {'a loss for each head' if self._apart else 'one loss'} and {type(y).__name__}")
+        goals, heads = [], [part.head for part in self.parts]
+        for head in [*heads, *y] if self._apart else []:
+            if head not in y or head not in heads:
+                raise InputError(f"y needs a target for each head that has a loss, {', '.join(map(repr, heads))}; "
+                                 f"got {', '.join(map(repr, y)) or 'none'}")
         for part in self.parts:
-            if part.head is not None and part.head not in y:
-                raise InputError(f"y has no target for head {part.head!r}: it has {', '.join(map(repr, y)) or 'none'}")
-            goals.append(goal(y if part.head is None else y[part.head], part.loss, part.stop - part.start, part.head,
+            goals.append(goal(y[part.head] if self._apart else y, part.loss, part.stop - part.start, part.head if self._apart else None,
                               firsts, sizes, len(samples), time))
         return Sequences(samples, tuple(goals), firsts, sizes)
 

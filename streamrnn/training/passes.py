@@ -70,15 +70,20 @@ class Passes:
         self._tapes = [Tapes(weights, goals, self.piece) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads - 1, "streamrnn") if self.threads > 1 else None
         self.states = np.zeros((batch, weights.plan.stride), np.float32)  # of the batch's sequences, between windows
+        self._before = self.states.copy()                                 # before the last window
 
     def memory(self):
         """What training takes at its peak, in words."""
-        plan, slots = self.weights.plan, min(SHARD, -(-len(self.states) // STREAMS) * STREAMS)
-        tape = 4 * slots * ((self.piece + 1) * record_size(plan) + self.piece * (padded(plan.inputs) + 2 * plan.outputs))
+        plan, batch = self.weights.plan, len(self.states)
+        shards = {min(count, SHARD) for count in (batch, len(self.data) % batch)} | {batch % SHARD, len(self.data) % batch % SHARD}
+        slots = sorted({-(-count // STREAMS) * STREAMS for count in shards} - {0}, reverse=True)  # each kind has a tape of its own
+        beside = padded(plan.inputs) + 2 * plan.outputs + sum(goal.target.shape[1] + 1 for goal in self.data.goals)
+        tape = 4 * sum(slots) * ((self.piece + 1) * record_size(plan) + self.piece * beside)
         arenas = 4 * (self.weights.size * (self.bins + 5) + self.weights.back.size)
         data = self.data.samples.nbytes + sum(goal.target.nbytes + goal.weight.nbytes for goal in self.data.goals)
-        return (f"memory: {tape * self.threads / 1e6:.1f} MB of tape ({self.threads} x {slots} sequences x {self.piece} steps), "
-                f"{arenas / 1e6:.1f} MB of weights, gradients and moments, {data / 1e6:.1f} MB of data")
+        tapes = f"{self.threads} x {' + '.join(map(str, slots))} sequences x {self.piece} steps"
+        return (f"memory: {tape * self.threads / 1e6:.1f} MB of tape ({tapes}), {arenas / 1e6:.1f} MB of weights, gradients and moments, "
+                f"{data / 1e6:.1f} MB of data")
 
     @cached_property
     def _totals(self):
@@ -103,6 +108,7 @@ class Passes:
         """
         if window.fresh:
             self.states[:] = 0
+        self._before[:] = self.states
         divisors = self.objective.divisors(self.counted(window))
         back, shards = any(divisors), self._shards(window, epoch)
         bins = min(self.bins, len(shards))
@@ -120,18 +126,20 @@ class Passes:
         for other in others:
             other.result()
         total = self._gradients[0]
-        for i in range(1, bins):
-            total += self._gradients[i]
+        with np.errstate(over="ignore", invalid="ignore"):  # the optimiser looks whether it is finite
+            for i in range(1, bins):
+                total += self._gradients[i]
         return losses.sum(0), total if back else None
 
     def replay(self, window, epoch):
-        """Go through a window again without gradients, a shard at a time: (shard, tape, steps) of each."""
-        if window.fresh:
-            self.states[:] = 0
+        """Go through the last window again without gradients: (shard, tape, first step, steps) for what is on a tape at once."""
         for shard in self._shards(window, epoch):
-            tape, steps = self._tapes[0].of(len(shard.firsts)), min(self.piece, shard.time)
-            self._forwards(tape, self.states[shard.slice], shard, 0, steps)
-            yield shard, tape, steps
+            tape, states = self._tapes[0].of(len(shard.firsts)), self._before[shard.slice]
+            for start in range(0, shard.time, self.piece):
+                steps = min(self.piece, shard.time - start)
+                self._forwards(tape, states, shard, start, steps)
+                yield shard, tape, window.start + start, steps
+                states = tape.rows[steps, :len(states)].copy()
 
     def _shards(self, window, epoch):
         firsts, counts = self._rows(window)
@@ -147,7 +155,7 @@ class Passes:
         """A shard's losses; its gradient is added to `gradient`, if any. A window of several pieces goes forwards twice."""
         tape, piece, count = tapes.of(len(shard.firsts)), self.piece, len(shard.firsts)
         starts = range(0, shard.time, piece)
-        states = [self.states[shard.slice]]
+        states = [self.states[shard.slice].copy()]
         for start in starts[:-1]:
             self._forwards(tape, states[-1], shard, start, piece)
             states.append(tape.rows[piece, :count].copy())

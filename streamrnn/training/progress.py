@@ -1,6 +1,8 @@
 """What a training shows while it runs: a bar a terminal can see, or nothing."""
 import time
 
+from streamrnn.errors import ConfigError
+
 
 class Silent:
     def start(self, epochs, updates, memory):
@@ -53,6 +55,8 @@ class Bar(Silent):
 
 def display(wanted):
     """None: a bar where the output is a terminal; True or False: as told."""
+    if wanted not in (None, True, False):
+        raise ConfigError(f"progress must be True, False or None (a bar on a terminal), got {wanted!r}")
     if wanted is False:
         return Silent()
     from rich.console import Console

@@ -75,14 +75,17 @@ def sequences(x, lengths, inputs, vocabulary):
 
     time: the T of all of them, None where they come one by one.
     """
-    if isinstance(x, (list, tuple)) and x and all(np.ndim(part) == 2 for part in x) and len({len(part) for part in x}) > 1:
+    if _ragged(x):
         if lengths is not None:
             raise InputError("a list of sequences has its lengths in it: leave lengths= out")
-        parts = [batch(part, inputs)[0] for part in x]
+        parts = [as_float32(part, f"x[{n}]") for n, part in enumerate(x)]
+        for n, part in enumerate(parts):
+            if part.ndim != 2 or part.shape[1] != inputs:
+                raise InputError(f"a list of sequences holds one (T, {inputs}) for each; x[{n}] has shape {part.shape}")
         sizes = np.array([len(part) for part in parts], np.int64)
         flat, firsts, time = np.concatenate(parts), np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), None
     else:
-        padded = batch(np.asarray(x) if isinstance(x, (list, tuple)) else x, inputs)
+        padded = batch(x, inputs)
         count, time = padded.shape[:2]
         sizes = np.full(count, time, np.int64) if lengths is None else lengths_of(lengths, count, time)
         flat, firsts = padded.reshape(-1, inputs), np.arange(count, dtype=np.int64) * time
@@ -90,6 +93,14 @@ def sequences(x, lengths, inputs, vocabulary):
         raise InputError("there is no sample to train on")
     check_samples(flat, firsts, sizes, vocabulary)
     return flat, firsts, sizes, time
+
+
+def _ragged(x):
+    """Is this a list of sequences that do not make one array?"""
+    try:
+        return isinstance(x, (list, tuple)) and len({np.shape(part) for part in x}) > 1
+    except ValueError:  # something in it makes no array: whoever converts it says so
+        return False
 
 
 def check_samples(flat, firsts, lengths, vocabulary):
@@ -116,7 +127,13 @@ def goal(y, loss, outputs, head, firsts, lengths, rows, time):
         ends = (firsts + lengths - 1)[lengths > 0]
         wide[ends], weight[ends] = target[lengths > 0], 1
     taken = np.flatnonzero(weight[:, 0])
-    loss.check(wide[taken], outputs)
+    wrong = np.flatnonzero(loss.wrong(wide[taken], outputs))
+    if len(wrong):
+        row = taken[wrong[0]]
+        n = int(np.searchsorted(firsts, row, "right")) - 1
+        place = ([n] if len(firsts) > 1 or not each else []) + ([int(row - firsts[n])] if each else [])
+        value = wide[row].tolist() if k > 1 else wide[row, 0].item()
+        raise InputError(f"{what}{''.join(f'[{i}]' for i in place)} is {value}: {loss.name} takes {loss.wanted.format(outputs=outputs)}")
     weight[taken, 0] *= loss.row_weights(wide[taken])
     if not weight.any():
         raise InputError(f"{what} has no target that counts: all are masked or ignored")
@@ -124,7 +141,7 @@ def goal(y, loss, outputs, head, firsts, lengths, rows, time):
 
 
 def _is_list(y):
-    return isinstance(y, (list, tuple)) and np.ndim(y[0]) > 0
+    return isinstance(y, (list, tuple)) and not (len(y) and np.isscalar(y[0]))
 
 
 def _in_parts(y, k, what, lengths):
@@ -142,7 +159,7 @@ def _in_parts(y, k, what, lengths):
 
 def _in_one(y, k, what, count, time, loss, outputs):
     """One array: a target for every step, or one for every sequence."""
-    y = as_float32(np.asarray(y) if isinstance(y, (list, tuple)) else y, what)
+    y = as_float32(y, what)
     shapes = {(count, k): False}
     if k == 1:
         shapes[(count,)] = False
