@@ -37,10 +37,6 @@ class Examples:
     cuts: list          # where the validation part of each y begins
     notes: list         # what a user should know about the data
 
-    def trained_on(self):
-        """The targets that are not held back (rows, targets)."""
-        return np.concatenate([y[:cut] for y, cut in zip(self.y, self.cuts, strict=True)])
-
     def for_fit(self):
         """x, y and validation as fit takes them."""
         if not self.last:

@@ -1,8 +1,4 @@
-"""What to train and how, from words (`lstm:64,dense:1`, `adam`, `cosine`) and the examples at hand.
-
-Forecasts are learnt in deviations of each target from its mean, so that all targets count alike whatever their units; the
-model that is served has the way back in it, an Unscale.
-"""
+"""What to train and how, from words (`lstm:64,dense:1`, `adam`, `cosine`) and the examples at hand."""
 import difflib
 
 import numpy as np
@@ -35,34 +31,20 @@ class Recipe:
             Quantile: (3 * k, "the 10, 50 and 90 % quantiles of each target", 3 * np.arange(k) + 1),
         }.get(type(self.loss), (k, "one for each target", np.arange(k)))
         layers = stack(chosen.layers, outputs, "softmax" if examples.classes else None, self.why)
-        self.model = Model(len(examples.inputs), layers if chosen.no_scale else [Scale(), *layers], seed=chosen.seed)
-        self.unscale = None if chosen.no_scale or examples.classes else Unscale().settle({}, examples.trained_on())
+        if not chosen.no_scale:
+            layers = [Scale(), *layers] if examples.classes else [Scale(), *layers, Unscale()]
+        self.model = Model(len(examples.inputs), layers, seed=chosen.seed)
 
     def fit(self, on_epoch=None, progress=None):
         """(the model to serve, History)"""
         chosen, data = self.chosen, self.examples.for_fit()
-        if self.unscale:
-            data["y"] = [(y - self.unscale["shift"]) / self.unscale["factor"] for y in data["y"]]
         rate = {} if chosen.rate is None else {"rate": chosen.rate}
         history = fit(self.model, **data, loss=self.loss, epochs=chosen.epochs, batch=chosen.batch,
                       window=chosen.window or (None if chosen.last else WINDOW),
                       optimizer=OPTIMISERS[chosen.optimizer](clip=chosen.clip or None, **rate), schedule=SCHEDULES[chosen.schedule](),
                       patience=chosen.patience or None if chosen.validation else None, seed=chosen.seed, threads=chosen.threads,
                       recompute=chosen.recompute, checkpoint=chosen.checkpoint, on_epoch=on_epoch, progress=progress)
-        return self.served(), history
-
-    def served(self):
-        """The model with the way back to the targets' units."""
-        if not self.unscale:
-            return self.model
-        shift, factor, targets = self.unscale["shift"], self.unscale["factor"], len(self.examples.targets)
-        if isinstance(self.loss, Gaussian):  # a log-variance moves by log(factor^2)
-            shift, factor = np.concatenate([shift, 2 * np.log(factor)]), np.concatenate([factor, np.ones(targets)])
-        else:
-            shift, factor = (np.repeat(numbers, self.model.outputs // targets) for numbers in (shift, factor))
-        name = f"layers.{len(self.model.layers)}"
-        return Model(self.model.inputs, [*self.model.layers, Unscale()],
-                     tensors={**self.model.tensors, f"{name}.shift": shift, f"{name}.factor": factor})
+        return self.model, history
 
 
 def stack(text, outputs, activation, why):

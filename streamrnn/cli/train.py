@@ -80,7 +80,7 @@ def run(chosen):
     drawable(chosen.plot)
     data = examples.read(chosen)
     plan = recipe.Recipe(chosen, data)
-    console.print(grid([*about(chosen, data), ("outputs", f"{plan.model.outputs}: {plan.why}"), ("model", repr(plan.served()))]))
+    console.print(grid([*about(chosen, data), ("outputs", f"{plan.model.outputs}: {plan.why}"), ("model", repr(plan.model))]))
     compiled(console)
     model, history = plan.fit(progress=True)
     if not history.epochs:
@@ -157,7 +157,7 @@ def grid(rows):
 
 
 def outcome(history, plan):
-    unit = "; targets counted in their standard deviations" if plan.unscale else ""
+    unit = "; targets counted in their standard deviations" if plan.model.layers[-1].kind == "unscale" else ""
     why = {"patience": "no better one came", "interrupted": "stopped early"}.get(history.stopped, "all done")
     held = f", validation {history.validation[history.best]:.4g}" if history.validation else ""
     return (f"{counted(history.epochs, 'epoch')} ({why}); the weights are those of epoch {history.best + 1}: "

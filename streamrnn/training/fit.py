@@ -7,15 +7,15 @@ from numbers import Real
 
 import numpy as np
 
-from streamrnn.cells.dense import Dense
 from streamrnn.errors import ConfigError, Diverged, InputError
 from streamrnn.model.model import Model
 from streamrnn.training import checkpoint as checkpoints
 from streamrnn.training.batches import windows
 from streamrnn.training.blame import culprit
 from streamrnn.training.evaluate import Evaluation
+from streamrnn.training.flow import flow_through
 from streamrnn.training.history import History
-from streamrnn.training.losses import BCE, CrossEntropy
+from streamrnn.training.learner import Learner
 from streamrnn.training.objective import Objective
 from streamrnn.training.optimisers import Adam, Optimiser
 from streamrnn.training.passes import Passes
@@ -24,6 +24,7 @@ from streamrnn.training.schedules import Constant, Schedule
 from streamrnn.training.weights import Weights
 
 SPLITS = ("auto", "time", "sequence")
+LOOK_BACK = 200  # steps over which the gradient is followed at the end
 
 
 def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, batch=64, window=None, lengths=None, validation=None,
@@ -45,8 +46,8 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     threads: of the processor's by default; results do not depend on it. progress: None shows a bar on a terminal.
     on_epoch: f(history), called after each epoch; what it answers, if true, ends the training.
 
-    First and last layers Scale() and Unscale() that have not been set are set from the data. Ctrl-C ends the training and
-    keeps the best so far. Nothing of the model changes before the end.
+    First and last layers Scale() and Unscale() that have not been set are set from the data; with an Unscale, losses are
+    those of scaled targets. Ctrl-C ends the training and keeps the best so far. Nothing of the model changes before the end.
     """
     options = Options(epochs, batch, window, patience, seed, _threads(threads), recompute, every)
     optimizer, schedule = Adam() if optimizer is None else optimizer, Constant() if schedule is None else schedule
@@ -62,14 +63,16 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     data, held = _split(objective, model, x, y, lengths, validation, split, options)
     if patience is not None and not held:
         raise ConfigError("patience waits for a better loss in validation: give validation=0.2, say, as well")
-    learner = _settled(_on_logits(model, objective), objective, data)
+    learner = Learner(model, objective, data)
+    data, held = learner.scaled(data), held and learner.scaled(held)
     show = display(progress)
-    training = Training(learner, data, held, objective, optimizer, schedule, options, checkpoint, show, on_epoch)
+    training = Training(learner.model, data, held, objective, optimizer, schedule, options, checkpoint, show, on_epoch)
     try:
         training.run()
     finally:
         show.stop()
-    model.adopt(training.result())
+    model.adopt(learner.serving(training.result()))
+    show.say(training.history.warnings)
     return training.history
 
 
@@ -132,44 +135,6 @@ def _split(objective, model, x, y, lengths, validation, split, options):
     return data, held
 
 
-def _on_logits(model, objective):
-    """The model that is trained: without the softmax or sigmoid that its loss has in it."""
-    config = model.config()
-    for part in objective.parts:
-        fused, ends = {CrossEntropy: "softmax", BCE: "sigmoid"}.get(type(part.loss)), objective.ends(model, part)
-        for head in ends:
-            last = (config["layers"] if head is None else config["heads"][head])[-1]
-            if fused and last["kind"] == Dense.kind and last["activation"] == fused:
-                if fused == "softmax" and len(ends) > 1:
-                    raise ConfigError("one cross_entropy over several heads that have a softmax each: give each a loss of its own, "
-                                      f"loss={{{', '.join(f'{head!r}: ...' for head in ends)}}}")
-                last["activation"] = None
-    return type(model).from_config(config, tensors=model.tensors)
-
-
-def _settled(model, objective, data):
-    """Scalers that nobody has set are set: the first layer by the samples, the last ones by the targets."""
-    tensors, stacks = dict(model.tensors), {name: (layer, width) for name, layer, width in model.stacks()}
-    rows = data.rows()
-
-    def settle(name, values):
-        layer, width = stacks[name]
-        own = {key: tensors[f"{name}.{key}"] for key in layer.parameters(width)}
-        fresh = layer.initial(width, np.random.default_rng(0), "orthogonal")
-        if layer.constants and values.shape[1] == width and all((own[key] == fresh[key]).all() for key in own):
-            tensors.update({f"{name}.{key}": value for key, value in (layer.settle(own, values) or {}).items()})
-
-    trunk, tops = model.named_layers()
-    settle(trunk[0][0], data.samples[rows])
-    for part, goal in zip(objective.parts, data.goals, strict=True):
-        counted = rows[goal.weight[rows, 0] > 0]
-        for head, columns in objective.ends(model, part).items():
-            last = (trunk if head is None else tops[head])[-1][0]
-            if last != trunk[0][0]:
-                settle(last, goal.target[counted][:, columns])
-    return model.with_tensors(tensors)
-
-
 class Training:
     """The loop, and all that a checkpoint has to hold."""
 
@@ -210,8 +175,12 @@ class Training:
             self._mark()
 
     def result(self):
-        """The tensors that the model gets."""
-        return self.weights.tensors(self.best)
+        """The best tensors; leaves in the history how far the gradient reaches back through them."""
+        self.weights.values[:] = self.best
+        self.weights.refresh()
+        if self.weights.plan.segments and self.history.stopped != "interrupted":  # who stops it does not wait for this
+            self.history.warnings = flow_through(self.weights, self.objective, self.data, LOOK_BACK).warnings
+        return self.weights.tensors()
 
     def _through_epoch(self):
         began, ahead = time.monotonic(), self._windows(self.epoch)

@@ -6,6 +6,7 @@ import numpy as np
 
 from streamrnn.errors import ConfigError
 from streamrnn.training.history import finished, matplotlib
+from streamrnn.training.learner import Learner
 from streamrnn.training.objective import Objective
 from streamrnn.training.passes import SHARD
 from streamrnn.training.tape import Tape
@@ -59,15 +60,22 @@ class Flow:
 
 
 def gradient_flow(model, x, y, *, loss="mse", lengths=None, steps=None):
-    """The Flow of the loss at the last of `steps` steps (None: as many as the first sequences have in common)."""
+    """The Flow of the loss at the last of `steps` steps (None: as many as the longest sequences have in common)."""
     objective = Objective(model, loss)
     data = objective.sequences(x, y, lengths, model)
-    chosen = np.argsort(-data.lengths, kind="stable")[:SHARD]
-    common = int(data.lengths[chosen].min())
-    time = min(common, steps or common)
-    weights = Weights(model)
+    learner = Learner(model, objective, data)
+    weights = Weights(learner.model)
     if not weights.plan.segments:
         raise ConfigError("a model without recurrent layers has no gradient through time")
+    return flow_through(weights, objective, learner.scaled(data), steps)
+
+
+def flow_through(weights, objective, data, steps=None):
+    """The same from what a training has at hand."""
+    model, chosen = weights.model, np.argsort(-data.lengths, kind="stable")[:SHARD]
+    chosen = chosen[data.lengths[chosen] > 0]
+    common = int(data.lengths[chosen].min())
+    time = min(common, steps or common)
     tape = Tape(weights, len(chosen), time)
     firsts = data.firsts[chosen] + data.lengths[chosen] - time
     for slot, first in enumerate(firsts):

@@ -33,8 +33,9 @@ class History:
         if not self.loss:
             return "<History: nothing done yet>"
         validation = f", validation {self.validation[-1]:.4g}" if self.validation else ""
+        best = "" if self.best is None else f", weights of epoch {self.best + 1}"
         return (f"<History: {self.epochs} epochs ({self.stopped or 'running'}), loss {self.loss[0]:.4g} -> {self.loss[-1]:.4g}"
-                f"{validation}, best epoch {self.best}>")
+                f"{validation}{best}{''.join(f'; {warning}' for warning in self.warnings)}>")
 
     def plot(self, path=None):
         """Loss, rate and gradient norm by epoch (matplotlib); written to `path` if given, else the figure is answered."""

@@ -14,6 +14,9 @@ class Silent:
     def epoch(self, history):
         pass
 
+    def say(self, texts):
+        pass
+
     def stop(self):
         pass
 
@@ -48,6 +51,10 @@ class Bar(Silent):
         self._progress.update(self._task, validation=validation)
         if n in (1, self._epochs) or n % max(1, self._epochs // 10) == 0:
             self._console.print(f"epoch {n:>4}: loss {history.loss[-1]:.4g}{validation}  ({history.seconds[-1]:.1f} s)")
+
+    def say(self, texts):
+        for text in texts:
+            self._console.print(f"warning: {text}", highlight=False)
 
     def stop(self):
         self._progress.stop()

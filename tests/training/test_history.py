@@ -26,7 +26,7 @@ def test_a_training_fills_in_every_epoch(history):
 
 def test_it_says_itself_in_one_line(history):
     assert repr(history) == (f"<History: 12 epochs (epochs), loss {history.loss[0]:.4g} -> {history.loss[-1]:.4g}, "
-                             f"validation {history.validation[-1]:.4g}, best epoch {history.best}>")
+                             f"validation {history.validation[-1]:.4g}, weights of epoch {history.best + 1}>")
     assert repr(History()) == "<History: nothing done yet>"
     assert "running" in repr(History(loss=[1.0])) and "validation" not in repr(History(loss=[1.0]))
 

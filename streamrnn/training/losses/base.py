@@ -22,6 +22,7 @@ class Loss:
     """Subclasses are frozen dataclasses whose fields are the loss's configuration."""
     name: ClassVar[str]
     wanted: ClassVar[str] = "finite numbers"
+    scales: ClassVar[bool] = False  # may targets be scaled, so that an Unscale brings the outputs back?
     rows: ClassVar = None  # the kernel that `add` runs, if it does
 
     def prepared(self):
@@ -45,6 +46,14 @@ class Loss:
     def wrong(self, target, outputs):
         """Which rows of target (rows, targets) this loss cannot take, bool (rows,)."""
         return ~np.isfinite(target).all(1)
+
+    def places(self, outputs):
+        """Which outputs stand for the targets themselves, if the loss `scales`."""
+        return np.arange(outputs)
+
+    def unscaling(self, shift, factor, outputs):
+        """What an Unscale of all outputs has, from the shift and factor of each target."""
+        return shift, factor
 
     def check(self, target, outputs):
         """Refuse a target of the wrong width, or with a row that this loss cannot take."""

@@ -97,6 +97,7 @@ class Elementwise(Loss):
 class MSE(Elementwise):
     """(y - t)^2, as torch.nn.MSELoss."""
     name: ClassVar[str] = "mse"
+    scales: ClassVar[bool] = True
     rows: ClassVar = staticmethod(looped(mse))
 
 
@@ -104,6 +105,7 @@ class MSE(Elementwise):
 class MAE(Elementwise):
     """|y - t|, as torch.nn.L1Loss; its slope at 0 is 0."""
     name: ClassVar[str] = "mae"
+    scales: ClassVar[bool] = True
     rows: ClassVar = staticmethod(looped(mae))
 
 
@@ -112,6 +114,7 @@ class Huber(Elementwise):
     """Squares up to a distance of delta, straight beyond it, as torch.nn.HuberLoss."""
     delta: float = 1.0
     name: ClassVar[str] = "huber"
+    scales: ClassVar[bool] = True
     rows: ClassVar = staticmethod(looped(huber))
 
     def __post_init__(self):
@@ -127,6 +130,7 @@ class Quantile(Elementwise):
     """The pinball loss: output k of a target learns its quantile q[k]; q is one number or several."""
     q: float | tuple[float, ...] = (0.1, 0.5, 0.9)
     name: ClassVar[str] = "quantile"
+    scales: ClassVar[bool] = True
     rows: ClassVar = staticmethod(looped(quantile))
 
     def __post_init__(self):
@@ -137,6 +141,12 @@ class Quantile(Elementwise):
 
     def targets(self, outputs):
         return shared(outputs, len(self.q), f"Quantile of {len(self.q)} q's")
+
+    def places(self, outputs):
+        return np.arange(0, outputs, len(self.q))
+
+    def unscaling(self, shift, factor, outputs):
+        return np.repeat(shift, len(self.q)), np.repeat(factor, len(self.q))
 
     @property
     def options(self):

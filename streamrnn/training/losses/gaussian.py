@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from numba import types
 
 from streamrnn.errors import ConfigError
@@ -51,6 +52,7 @@ class Gaussian(Loss):
     least: float = -15.0
     most: float = 15.0
     name: ClassVar[str] = "gaussian"
+    scales: ClassVar[bool] = True
     rows: ClassVar = staticmethod(gaussian_rows)
 
     def __post_init__(self):
@@ -60,6 +62,13 @@ class Gaussian(Loss):
 
     def targets(self, outputs):
         return shared(outputs, 2, "Gaussian (means, then log-variances)")
+
+    def places(self, outputs):
+        return np.arange(outputs // 2)
+
+    def unscaling(self, shift, factor, outputs):
+        """A log-variance moves by log(factor^2)."""
+        return np.concatenate([shift, 2 * np.log(factor)]), np.concatenate([factor, np.ones_like(factor)])
 
     def elements(self, outputs):
         return self.targets(outputs)
