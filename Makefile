@@ -10,6 +10,7 @@ demo: $(VENV)/.core
 	$(BIN)/streamrnn demo
 
 test: $(VENV)/.test
+	$(BIN)/streamrnn warmup
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.peers

@@ -1,7 +1,9 @@
-"""The slow, obvious twin of every layer: plain NumPy in float64, one step at a time, as the textbook has it.
+"""The slow, obvious twin of every layer and of its gradient: plain NumPy in float64, one step at a time, as the textbook has it.
 
 A layer is a function (config, w, x, state) -> y. w holds its tensors by torch.nn's names, gates stacked along the first
-axis; state is a dict that the layer may keep h and c in, each (units,), from zeros.
+axis; state is a dict that the layer may keep h and c in, each (units,), from zeros. Under it stands its derivative,
+(config, w, x, state, d_y, d_new) -> (d_w, d_x, d_old): what the step was given (state as it was before), the gradients of
+its result and of the state it left behind; the last two are dicts like w and state. What a dict lacks is zero.
 """
 import numpy as np
 
@@ -23,13 +25,44 @@ def softmax(a):
     return e / e.sum()
 
 
-ACTIVATIONS = {None: identity, "relu": relu, "tanh": np.tanh, "sigmoid": sigmoid, "softmax": softmax}
+def identity_back(a, d_y):
+    return d_y
 
+
+def relu_back(a, d_y):
+    return np.where(a > 0, d_y, 0)
+
+
+def tanh_back(a, d_y):
+    return d_y * (1 - np.tanh(a) ** 2)
+
+
+def sigmoid_back(a, d_y):
+    return d_y * sigmoid(a) * (1 - sigmoid(a))
+
+
+def softmax_back(a, d_y):
+    y = softmax(a)
+    return y * (d_y - d_y @ y)
+
+
+ACTIVATIONS = {None: identity, "relu": relu, "tanh": np.tanh, "sigmoid": sigmoid, "softmax": softmax}
+ACTIVATIONS_BACK = {None: identity_back, "relu": relu_back, "tanh": tanh_back, "sigmoid": sigmoid_back, "softmax": softmax_back}
+
+
+# -- layers ------------------------------------------------------------------------------------------------------------
 
 def sums(w, x, h, gates):
     """W x + b and U h + b, each as (gates, units)."""
     return ((w["weight_ih_l0"] @ x + w["bias_ih_l0"]).reshape(gates, -1),
             (w["weight_hh_l0"] @ h + w["bias_hh_l0"]).reshape(gates, -1))
+
+
+def sums_back(w, x, h, d_a, d_b):
+    """From the gradients of those two to d_w, d_x and d_h."""
+    d_a, d_b = np.concatenate(d_a), np.concatenate(d_b)
+    d_w = {"weight_ih_l0": np.outer(d_a, x), "bias_ih_l0": d_a, "weight_hh_l0": np.outer(d_b, h), "bias_hh_l0": d_b}
+    return d_w, w["weight_ih_l0"].T @ d_a, w["weight_hh_l0"].T @ d_b
 
 
 def rnn(config, w, x, state):
@@ -39,6 +72,14 @@ def rnn(config, w, x, state):
     return state["h"]
 
 
+def rnn_back(config, w, x, state, d_y, d_new):
+    h = state.get("h", np.zeros(config["units"]))
+    (a,), (b,) = sums(w, x, h, 1)
+    d_a = ACTIVATIONS_BACK[config["activation"]](a + b, d_y + d_new.get("h", 0))
+    d_w, d_x, d_h = sums_back(w, x, h, [d_a], [d_a])
+    return d_w, d_x, {"h": d_h}
+
+
 def lstm(config, w, x, state):
     h, c = (state.get(name, np.zeros(config["units"])) for name in "hc")
     a, b = sums(w, x, h, 4)
@@ -46,6 +87,19 @@ def lstm(config, w, x, state):
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     state["h"], state["c"] = sigmoid(o) * np.tanh(c), c
     return state["h"]
+
+
+def lstm_back(config, w, x, state, d_y, d_new):
+    h, c = (state.get(name, np.zeros(config["units"])) for name in "hc")
+    a, b = sums(w, x, h, 4)
+    i, f, g, o = a + b
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    t = np.tanh(f * c + i * g)
+    d_h = d_y + d_new.get("h", 0)
+    d_c = d_new.get("c", 0) + d_h * o * (1 - t ** 2)
+    d_sums = [d_c * g * i * (1 - i), d_c * c * f * (1 - f), d_c * i * (1 - g ** 2), d_h * t * o * (1 - o)]
+    d_w, d_x, d_h = sums_back(w, x, h, d_sums, d_sums)
+    return d_w, d_x, {"h": d_h, "c": d_c * f}
 
 
 def gru(config, w, x, state):
@@ -61,12 +115,45 @@ def gru(config, w, x, state):
     return state["h"]
 
 
+def gru_back(config, w, x, state, d_y, d_new):
+    units = config["units"]
+    h = state.get("h", np.zeros(units))
+    (r, z, n), (r_h, z_h, n_h) = sums(w, x, h, 3)
+    r, z = sigmoid(r + r_h), sigmoid(z + z_h)
+    u, b = w["weight_hh_l0"][2 * units:], w["bias_hh_l0"][2 * units:]  # the candidate's
+    n = np.tanh(n + r * n_h) if config["reset_after"] else np.tanh(n + u @ (r * h) + b)
+    d_h = d_y + d_new.get("h", 0)
+    d_n = d_h * (1 - z) * (1 - n ** 2)
+    d_z = d_h * (h - n) * z * (1 - z)
+    if config["reset_after"]:
+        d_r = d_n * n_h * r * (1 - r)
+        d_w, d_x, d_old = sums_back(w, x, h, [d_r, d_z, d_n], [d_r, d_z, d_n * r])
+    else:
+        d_seen = u.T @ d_n  # of r h
+        d_r = d_seen * h * r * (1 - r)
+        d_w, d_x, d_old = sums_back(w, x, h, [d_r, d_z, d_n], [d_r, d_z, np.zeros(units)])
+        d_w["weight_hh_l0"][2 * units:], d_w["bias_hh_l0"][2 * units:] = np.outer(d_n, r * h), d_n
+        d_old = d_old + d_seen * r
+    return d_w, d_x, {"h": d_old + d_h * z}
+
+
 def dense(config, w, x, state):
     return ACTIVATIONS[config["activation"]](w["weight"] @ x + w["bias"])
 
 
+def dense_back(config, w, x, state, d_y, d_new):
+    d_a = ACTIVATIONS_BACK[config["activation"]](w["weight"] @ x + w["bias"], d_y)
+    return {"weight": np.outer(d_a, x), "bias": d_a}, w["weight"].T @ d_a, {}
+
+
 def embedding(config, w, x, state):
     return w["weight"][x.astype(int)].ravel()
+
+
+def embedding_back(config, w, x, state, d_y, d_new):
+    d_weight = np.zeros_like(w["weight"])
+    np.add.at(d_weight, x.astype(int), d_y.reshape(len(x), -1))  # a token may be there twice
+    return {"weight": d_weight}, np.zeros(len(x)), {}
 
 
 def layernorm(config, w, x, state):
@@ -74,12 +161,29 @@ def layernorm(config, w, x, state):
     return centred / np.sqrt((centred ** 2).mean() + config["epsilon"]) * w["weight"] + w["bias"]
 
 
+def layernorm_back(config, w, x, state, d_y, d_new):
+    centred = x - x.mean()
+    deviation = np.sqrt((centred ** 2).mean() + config["epsilon"])
+    v, d = centred / deviation, d_y * w["weight"]
+    return {"weight": d_y * v, "bias": d_y}, (d - d.mean() - v * (d * v).mean()) / deviation, {}
+
+
 def dropout(config, w, x, state):
-    return x
+    """`mask`, which only training hands in, holds this step's factors: 0 or 1 / (1 - rate)."""
+    return x * w.get("mask", 1)
+
+
+def dropout_back(config, w, x, state, d_y, d_new):
+    return {}, d_y * w.get("mask", 1), {}
 
 
 def scale(config, w, x, state):
     return (x - w["shift"]) * w["factor"]
+
+
+def scale_back(config, w, x, state, d_y, d_new):
+    """shift and factor are constants: they have no gradient."""
+    return {}, d_y * w["factor"], {}
 
 
 def unscale(config, w, x, state):
@@ -88,23 +192,83 @@ def unscale(config, w, x, state):
 
 LAYERS = {"rnn": rnn, "lstm": lstm, "gru": gru, "dense": dense, "embedding": embedding, "layernorm": layernorm, "dropout": dropout,
           "scale": scale, "unscale": unscale}
+BACK = {"rnn": rnn_back, "lstm": lstm_back, "gru": gru_back, "dense": dense_back, "embedding": embedding_back,
+        "layernorm": layernorm_back, "dropout": dropout_back, "scale": scale_back, "unscale": scale_back}
 
 
-def stack(configs, name, tensors, x, states):
-    for i, config in enumerate(configs):
-        layer = f"{name}.{i}."
-        w = {key.removeprefix(layer): tensor for key, tensor in tensors.items() if key.startswith(layer)}
-        x = LAYERS[config["kind"]](config, w, x, states.setdefault(layer, {}))
+# -- models ------------------------------------------------------------------------------------------------------------
+
+def stacks(model):
+    """The trunk and the heads, each [(name, config, tensors)]."""
+    def stack(name, configs):
+        for i, config in enumerate(configs):
+            layer = f"{name}.{i}."
+            w = {key.removeprefix(layer): tensor.astype(np.float64) for key, tensor in model.tensors.items() if key.startswith(layer)}
+            yield f"{name}.{i}", config, w
+    config = model.config()
+    heads = [list(stack(f"heads.{name}", configs)) for name, configs in config.get("heads", {}).items()]
+    return list(stack("layers", config["layers"])), heads
+
+
+def forward(stack, x, states, masks, t, seen):
+    """One step of a stack. `seen` gets what each layer saw: its tensors, x, and the state before."""
+    for name, config, w in stack:
+        if name in masks:
+            w = {**w, "mask": masks[name][t]}
+        state = states.setdefault(name, {})
+        seen[name] = w, x, dict(state)
+        x = LAYERS[config["kind"]](config, w, x, state)
     return x
 
 
-def run(model, x):
-    """What model.run(x) should be: x (T, inputs) -> (T, outputs), float64."""
-    config, states = model.config(), {}
-    tensors = {name: tensor.astype(np.float64) for name, tensor in model.tensors.items()}
-    y = np.empty((len(x), model.outputs))
+def backward(stack, seen, d_y, d_states, gradients):
+    """Back through that step, to the gradient of its x. d_states is carried along, gradients are added to."""
+    for name, config, _ in reversed(stack):
+        d_w, d_y, d_states[name] = BACK[config["kind"]](config, *seen[name], d_y, d_states.get(name, {}))
+        for key, gradient in d_w.items():
+            gradients[f"{name}.{key}"] += gradient
+    return d_y
+
+
+def steps(model, x, masks, states):
+    """Goes through time: each step's result, and what every layer saw."""
+    trunk, heads = stacks(model)
     for t, sample in enumerate(np.asarray(x, np.float64)):
-        trunk = stack(config["layers"], "layers", tensors, sample, states)
-        heads = [stack(layers, f"heads.{name}", tensors, trunk, states) for name, layers in config.get("heads", {}).items()]
-        y[t] = np.concatenate(heads) if heads else trunk
+        seen = {}
+        y = forward(trunk, sample, states, masks, t, seen)
+        yield np.concatenate([forward(head, y, states, masks, t, seen) for head in heads]) if heads else y, seen
+
+
+def run(model, x, masks=None, states=None):
+    """What model.run(x) should be: x (T, inputs) -> (T, outputs), float64.
+
+    `masks` {layer: (T, size)} are dropout's in training; `states` {layer: {"h": ...}} is where it starts, not zeros.
+    """
+    y = np.empty((len(x), model.outputs))
+    for t, (y_t, _) in enumerate(steps(model, x, masks or {}, copied(states))):
+        y[t] = y_t
     return y
+
+
+def gradient(model, x, d_y, masks=None):
+    """From the gradient of run's result, d_y (T, outputs), to ({tensor: its gradient}, that of x (T, inputs)), float64."""
+    return gradient_from(model, x, d_y, masks)[:2]
+
+
+def gradient_from(model, x, d_y, masks=None, states=None, d_last=None):
+    """The same from other first states, with `d_last`, the gradient of the last ones; that of the first comes third."""
+    trunk, heads = stacks(model)
+    gradients = {name: np.zeros(tensor.shape) for name, tensor in model.tensors.items()}
+    d_x, d_states = np.empty(np.shape(x)), copied(d_last)
+    all_seen = [seen for _, seen in steps(model, x, masks or {}, copied(states))]
+    for t in reversed(range(len(x))):
+        d_trunk = d_y[t]
+        if heads:
+            parts = [d_y[t, columns] for columns in model.heads.values()]
+            d_trunk = sum(backward(head, all_seen[t], part, d_states, gradients) for head, part in zip(heads, parts, strict=True))
+        d_x[t] = backward(trunk, all_seen[t], d_trunk, d_states, gradients)
+    return gradients, d_x, d_states
+
+
+def copied(states):
+    return {name: dict(state) for name, state in (states or {}).items()}

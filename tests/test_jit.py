@@ -184,3 +184,59 @@ def test_a_kernel_takes_its_one_signature_only():
     with pytest.raises(TypeError):
         jit.ready(step.first_gone)(1.5, np.zeros(2, np.float32))
     assert len(step.first_gone.signatures) == 1
+
+
+# -- names of pieces ---------------------------------------------------------------------------------------------------
+
+def piece(number, other=None):
+    def add(x):
+        return x + number if other is None else other(x + number)
+    return add
+
+
+def test_what_a_factory_makes_is_named_by_what_it_closes_over():
+    one, same, two = (jit.own_name(piece(n)).__qualname__ for n in (1, 1, 2))
+    assert one == same != two
+    assert one.startswith("piece.<locals>.add_")
+
+
+def test_a_name_tells_pieces_apart_that_call_other_pieces():
+    names = {jit.own_name(piece(1, jit.inline(piece(n)))).__qualname__ for n in (1, 2)}
+    assert len(names) == 2
+
+
+def test_a_name_is_the_same_in_every_process(cache):
+    code = "from streamrnn.kernels.advance import advance_one; print(advance_one.py_func.__qualname__)"
+    assert finish(start(code, cache)) == finish(start(code, cache))
+
+
+def test_a_plain_function_keeps_its_name():
+    assert jit.own_name(finish) is finish and finish.__qualname__ == "finish"
+
+
+def test_what_has_no_content_to_name_is_refused():
+    with pytest.raises(TypeError, match="no name can be made"):
+        jit.own_name(piece(object()))
+
+
+def test_kernels_compiled_in_different_processes_work_together(cache):
+    """Each takes its own pieces, not the other's: they meet in one process under their names."""
+    each = "from streamrnn import jit; from streamrnn.kernels import step, unroll; jit.ready({})"
+    for process in [start(each.format(kernel), cache) for kernel in ("unroll.forwards", "step.steps")]:
+        finish(process)
+    both = """
+import numpy as np
+from streamrnn import GRU, LSTM, Dense, LayerNorm, Model
+from streamrnn import jit
+from streamrnn.kernels import step, unroll
+from streamrnn.training.tape import Tape
+from streamrnn.training.weights import Weights
+model = Model(3, [LSTM(20), LayerNorm(), GRU(17), Dense(12, "softmax"), Dense(2, "tanh")])
+x = np.random.default_rng(0).standard_normal((4, 9, 3)).astype(np.float32)
+tape = Tape(Weights(model), 4, 9)
+tape.samples[:, :, :3] = x.swapaxes(0, 1)
+tape.lengths[:] = 9
+tape.forwards(9)
+print((tape.results.swapaxes(0, 1) == model.run(x)).all(), jit.from_cache(unroll.forwards), jit.from_cache(step.steps))
+"""
+    assert finish(start(both, cache))[-1] == "True True True"
