@@ -56,6 +56,7 @@ def set_gradients(frame, desk, program, t):
         hold(frame, NEW * GROUP + s, at(step, new))
         hold(frame, OLD * GROUP + s, at(step, 2 * work + stride - new))
         hold(frame, Y * GROUP + s, result)
+        clear(sample, width)
         clear(step, work)
         clear(at(step, 2 * work + stride - new), stride)
         sample, result, step = at(sample, width), at(result, outputs), at(step, size)

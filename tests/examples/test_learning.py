@@ -1,0 +1,123 @@
+"""The examples that train reach what they say, on data that the training has not seen. Seeds are fixed; nothing is mocked."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+from runpy import run_path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import streamrnn as sr
+from streamrnn import metrics
+
+EXAMPLES = Path(sr.__file__).parents[1] / "examples"
+BRIEF = {"adding": ["--length", 8, "--count", 50, "--epochs", 1], "copy_memory": ["--delay", 3, "--count", 50, "--epochs", 1],
+         "digits": ["--epochs", 1], "text": ["--units", 8, "--epochs", 1, "--length", 20]}
+
+
+def example(name):
+    """The names that an example defines; its main is not run."""
+    return SimpleNamespace(**run_path(str(EXAMPLES / f"{name}.py")))
+
+
+def script(name, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
+    return subprocess.run([sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *map(str, arguments)], check=True,
+                          capture_output=True, text=True, env=environment).stdout
+
+
+@pytest.mark.parametrize("cell", [sr.LSTM, sr.GRU])
+def test_gates_carry_a_number_over_a_hundred_steps(cell):
+    _, error, _ = example("adding").train(cell, epochs=18)
+    assert error < 0.01
+
+
+def test_the_plain_rnn_does_not():
+    adding = example("adding")
+    _, error, _ = adding.train(sr.RNN, epochs=10)
+    assert 0.8 * adding.GUESS < error < 1.3 * adding.GUESS
+
+
+def test_ten_symbols_are_recalled_after_a_silence(rng):
+    copy, delay = example("copy_memory"), 20
+    model, _ = copy.train(delay, epochs=4)
+    loss, right = copy.measure(model, delay, rng)
+    assert loss < copy.baseline(delay) / 20
+    assert right > 0.95
+
+
+def test_memory_free_answers_have_the_baselines_loss(rng):
+    copy, delay = example("copy_memory"), 20
+    _, y = copy.sequences(2000, delay, rng)
+    p = np.zeros((*y.shape, copy.SYMBOLS + 1))
+    p[:, :-copy.REMEMBER, copy.BLANK] = 1
+    p[:, -copy.REMEMBER:, :copy.SYMBOLS] = 1 / copy.SYMBOLS
+    assert np.log(metrics.perplexity(y, p, logits=False)) == pytest.approx(copy.baseline(delay))
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """(a model that reads digits, pictures that it has not seen, their labels)"""
+    pytest.importorskip("sklearn")
+    digits = example("digits")
+    learn, test = digits.pictures(seed=0)
+    return digits.train(*learn)[0], *test
+
+
+def test_digits_are_read(reader):
+    model, x, truth = reader
+    called = model.run(x).argmax(-1)
+    assert metrics.accuracy(truth, called[:, -1]) >= 0.95
+    assert metrics.accuracy(truth, called[:, 4]) >= 0.85  # the belief before the picture is complete is worth something
+
+
+def test_the_belief_of_a_stream_is_the_models(reader, capsys):
+    model, x, _ = reader
+    example("digits").belief(model, x[0])
+    lines, p = capsys.readouterr().out.splitlines(), model.run(x[0])
+    assert len(lines) == 8
+    for line, p_t in zip(lines, p, strict=True):
+        assert f"|  {p_t.argmax()} {p_t.max():>4.0%} #" in line
+
+
+def test_next_characters_are_guessed_better_than_by_a_trigram():
+    text = example("text")
+    book = text.ALICE.read_text(encoding="utf-8")
+    learn, test = book[:len(book) * 9 // 10], book[len(book) * 9 // 10:]
+    characters = sr.Characters.of(learn)
+    learnt, tested = characters.encode(learn), characters.encode(test)
+    model, _ = text.train(learnt, len(characters), epochs=15)
+    wavers = metrics.perplexity(tested[1:], model.run(tested[:-1, None]))
+    assert wavers < 0.85 * text.ngram_perplexity(learnt, tested, 3, len(characters))
+    written = text.write(model, characters, "Alice ", 200, 0.6, np.random.default_rng(0))
+    assert len(written) == 206
+    words = sr.Words.of(book)
+    assert np.mean(words.encode(written) > 1) > 0.6  # most of what it writes is words of the book
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_ngrams_by_hand(rng, order):
+    """Against Witten and Bell's formula, a context at a time."""
+    ngram, size, tokens = example("text").ngram, 4, rng.integers(0, 4, 40)
+
+    def p(context, token):
+        below = p(context[1:], token) if context else 1 / size
+        next_ones = [tokens[i + len(context)] for i in range(len(tokens) - len(context))
+                     if tuple(tokens[i:i + len(context)]) == context]
+        kinds = len(set(next_ones))
+        return (next_ones.count(token) + kinds * below) / (len(next_ones) + kinds) if next_ones else below
+
+    table = ngram(tokens, order, size)
+    assert np.allclose(table.sum(-1), 1)
+    for index in np.ndindex(table.shape):
+        assert table[index] == pytest.approx(p(index[:-1], index[-1]))
+
+
+@pytest.mark.parametrize("name", BRIEF)
+def test_the_script_runs_and_says_what_it_takes(name):
+    if name == "digits":
+        pytest.importorskip("sklearn")
+    assert "trained" in script(name, *BRIEF[name]) or name == "adding"
+    assert "--epochs" in script(name, "--help")
