@@ -18,7 +18,7 @@ FORMS = {"rnn": "rnn:SIZE[:relu]", "lstm": "lstm:SIZE", "gru": "gru:SIZE[:before
 OPTIONS = {"before": False, "variational": True}  # GRU's reset_after and Dropout's variational; an activation is its own name
 OPTIMISERS = {"adam": Adam, "adamw": AdamW, "sgd": SGD, "rmsprop": RMSprop}
 SCHEDULES = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
-WINDOW = 100
+WINDOW, BATCH, WINDOWS = 100, 64, 10  # steps between updates; sequences side by side; windows in a piece of one long sequence
 
 
 class Recipe:
@@ -39,8 +39,10 @@ class Recipe:
         """(the model to serve, History)"""
         chosen, data = self.chosen, self.examples.for_fit()
         rate = {} if chosen.rate is None else {"rate": chosen.rate}
-        history = fit(self.model, **data, loss=self.loss, epochs=chosen.epochs, batch=chosen.batch,
-                      window=chosen.window or (None if chosen.last else WINDOW),
+        window = chosen.window or (None if chosen.last else WINDOW)
+        rows = len(self.examples.x[0]) if len(self.examples.x) == 1 else None
+        batch = chosen.batch or (max(1, min(BATCH, rows // (WINDOWS * window))) if rows and window else BATCH)
+        history = fit(self.model, **data, loss=self.loss, epochs=chosen.epochs, batch=batch, window=window,
                       optimizer=OPTIMISERS[chosen.optimizer](clip=chosen.clip or None, **rate), schedule=SCHEDULES[chosen.schedule](),
                       patience=chosen.patience or None if chosen.validation else None, seed=chosen.seed, threads=chosen.threads,
                       recompute=chosen.recompute, checkpoint=chosen.checkpoint, on_epoch=on_epoch, progress=progress)

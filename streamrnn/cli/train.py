@@ -54,7 +54,8 @@ OWN = {
     "--layers": {"default": "lstm:64", "metavar": "WORDS",
                  "help": "such as gru:64,dropout:0.2,dense:1; the last dense may be left out (default lstm:64)"},
     "--rate": {"type": number(1e-12), "help": "learning rate (default 0.001, for sgd 0.01)"},
-    "--batch": {"type": whole, "default": 64, "metavar": "N", "help": "sequences side by side; one long sequence is cut (default 64)"},
+    "--batch": {"type": whole, "metavar": "N", "help": "sequences side by side (default 64); one long sequence is cut into as many "
+                                                      "pieces (default: of ten windows each, at most 64)"},
     "--window": {"type": whole, "metavar": "N", "help": "rows before each update (default 100, with --last whole sequences)"},
     "--recompute": {"type": whole, "metavar": "K", "help": "keep every K-th step only: less memory, more time"},
     "--checkpoint": {"metavar": "FILE", "help": "written as it goes; the same command goes on from there"},

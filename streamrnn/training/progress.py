@@ -25,18 +25,18 @@ class Bar(Silent):
     """One line for the training, with loss, rate and time left; a line behind it for each tenth of the epochs."""
 
     def __init__(self, console):
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
         self._console = console
-        self._progress = Progress(TextColumn("epoch {task.fields[epoch]}"), BarColumn(bar_width=30), MofNCompleteColumn(),
+        self._progress = Progress(TextColumn("epoch {task.fields[epoch]}"), BarColumn(bar_width=12), TaskProgressColumn(),
                                   TextColumn("loss {task.fields[loss]}{task.fields[validation]}"),
-                                  TextColumn("rate {task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"),
-                                  TimeRemainingColumn(), console=console, transient=True)
+                                  TextColumn("rate {task.fields[rate]}"), TimeRemainingColumn(), TextColumn("left"),
+                                  console=console, transient=True)  # 80 columns hold it
         self._shown = 0.0
 
     def start(self, epochs, updates, memory):
         self._epochs = epochs
-        self._console.print(memory)
+        self._console.print(memory, highlight=False)
         self._task = self._progress.add_task("", total=epochs * updates, epoch=f"1/{epochs}", loss="-", validation="", rate="-")
         self._progress.start()
 
@@ -48,7 +48,7 @@ class Bar(Silent):
     def epoch(self, history):
         n = history.epochs
         validation = f", validation {history.validation[-1]:.4g}" if history.validation else ""
-        self._progress.update(self._task, validation=validation)
+        self._progress.update(self._task, validation=validation.replace("idation", ""))
         if n in (1, self._epochs) or n % max(1, self._epochs // 10) == 0:
             self._console.print(f"epoch {n:>4}: loss {history.loss[-1]:.4g}{validation}  ({history.seconds[-1]:.1f} s)")
 
