@@ -45,7 +45,8 @@ def batch(x, inputs):
     """Sequences (T, inputs) or a batch of them (B, T, inputs), as (B, T, inputs)."""
     array = as_float32(x)
     if array.ndim not in (2, 3) or array.shape[-1] != inputs:
-        hint = f"; reshape a single series with x.reshape(-1, {inputs})" if array.ndim == 1 else ""
+        hint = f"; reshape a single series with x.reshape(-1, {inputs})" if array.ndim == 1 else "; add an axis with x[..., None]" \
+            if inputs == 1 and array.ndim == 2 else ""
         raise InputError(f"sequences of this model are (T, {inputs}) or (B, T, {inputs}), got shape {array.shape}{hint}")
     return array if array.ndim == 3 else array[None]
 

@@ -46,8 +46,10 @@ class Flow:
                 found.append(f"the gradient of {name} explodes: up to {most:.3g} times as much going back {self.steps} steps. "
                              "Clip it (clip=1.0), lower the learning rate, or take shorter windows")
             elif reach < min(FEW, self.steps // 4):
+                advice = "take LSTM or GRU" if self.names[layer] == "RNN" else "train longer"
                 found.append(f"the gradient of {name} vanishes: {reach + 1} steps back less than {LITTLE:.0%} of it is left, so it "
-                             f"hardly learns from what lies further back. Take LSTM or GRU instead of RNN, or fewer steps a sample")
+                             f"hardly learns from what lies further back. If it should, {advice}, or bring the past nearer: fewer, "
+                             "longer steps")
         return found
 
     def __repr__(self):

@@ -170,6 +170,7 @@ def _in_one(y, k, what, count, time, loss, outputs):
     if y.shape not in shapes:
         steps = f"({count}, {time}, {k})" if count > 1 else f"({time}, {k})"
         each = f"{steps}, a target for every step, or " if time is not None else ""
+        hint = "; labels, not one-hot: y.argmax(-1)" if k == 1 < outputs == y.shape[-1] else ""
         raise InputError(f"{what} must be {each}({count}, {k}), one for every sequence: {loss.name} on {outputs} outputs takes {k} "
-                         f"a step. Got shape {y.shape}")
+                         f"a step. Got shape {y.shape}{hint}")
     return y.reshape(-1, k), shapes[y.shape]
