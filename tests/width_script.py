@@ -7,7 +7,8 @@ from streamrnn import GRU, LSTM, RNN, Dense, Dropout, Embedding, Engine, LayerNo
 from streamrnn.cells import LAYERS
 from streamrnn.lanes import LANES
 
-TRUNK = [Unscale(), LSTM(37), LayerNorm(), Scale("minmax"), GRU(19), GRU(21, reset_after=False), Dropout(0.5), RNN(33), RNN(18, "relu"), Dense(35, "tanh")]
+TRUNK = [Unscale(), LSTM(37), LayerNorm(), Scale("minmax"), GRU(19), GRU(21, reset_after=False), Dropout(0.5), RNN(33),
+         RNN(18, "relu"), Dense(35, "tanh")]
 HEADS = {"few": Dense(3), "share": [Dense(23, "relu"), Dense(11, "softmax")], "odds": [Dense(1), Dense(17, "sigmoid")]}
 STREAMS, TIME = 37, 12
 
