@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from streamrnn import jit
+from streamrnn.errors import ConfigError
 from streamrnn.kernels import feed
 from streamrnn.kernels.tile import GROUP, STREAMS
 from streamrnn.plan import aligned, padded
@@ -18,6 +19,7 @@ from streamrnn.training.tape import Tape, record_size
 SHARD = min(8, GROUP)       # sequences that share a tape: few enough that a usual window stays in the cache
 BINS = 16
 MOST_IN_BINS = 1 << 24      # floats in all bins together
+MOST_OF_TAPES = 1 << 32     # bytes: a window that takes more was hardly meant
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Passes:
         self._before = self.states.copy()                                 # before the last window
 
     def memory(self):
-        """What training takes at its peak, in words."""
+        """What training takes at its peak, in words; refused where it is out of all proportion."""
         plan, batch = self.weights.plan, len(self.states)
         shards = {min(count, SHARD) for count in (batch, len(self.data) % batch)} | {batch % SHARD, len(self.data) % batch % SHARD}
         slots = sorted({-(-count // STREAMS) * STREAMS for count in shards} - {0}, reverse=True)  # each kind has a tape of its own
@@ -81,6 +83,9 @@ class Passes:
         tape = 4 * sum(slots) * ((self.piece + 1) * record_size(plan) + self.piece * beside)
         arenas = 4 * (self.weights.size * (self.bins + 5) + self.weights.back.size)
         data = self.data.samples.nbytes + sum(goal.target.nbytes + goal.weight.nbytes for goal in self.data.goals)
+        if tape * self.threads > MOST_OF_TAPES:
+            raise ConfigError(f"the tape of {self.piece:,} steps would take {tape * self.threads / 1e9:.1f} GB: give a window= of some "
+                              "hundred steps (states are carried on), or recompute= to keep the window and pay with time")
         tapes = f"{self.threads} x {' + '.join(map(str, slots))} sequences x {self.piece} steps"
         return (f"memory: {tape * self.threads / 1e6:.1f} MB of tape ({tapes}), {arenas / 1e6:.1f} MB of weights, gradients and moments, "
                 f"{data / 1e6:.1f} MB of data")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from learning import F, bits, course, echoes, small
 
-from streamrnn import GRU, LSTM, RNN, SGD, Adam, Dense, Dropout, LayerNorm, Scale, Unscale, fit
+from streamrnn import GRU, LSTM, RNN, SGD, Adam, ConfigError, Dense, Dropout, LayerNorm, Model, Scale, Unscale, fit
 from streamrnn.training.batches import windows
 from streamrnn.training.objective import Objective
 from streamrnn.training.passes import SHARD, Passes, Window
@@ -245,3 +245,14 @@ def test_a_process_does_not_grow_over_a_thousand_updates_of_fit(rng):
     sizes = []
     fit(small(), x, y, epochs=112, on_epoch=lambda history: sizes.append(resident()), **options)
     assert sizes[-1] - sizes[10] < 2e6
+
+
+def test_a_window_that_no_memory_holds_is_refused_before_it_is_taken():
+    rows = 3_000_000
+    model = Model(1, [LSTM(64), Dense(1)])
+    x = np.zeros((rows, 1), np.float32)
+    with pytest.raises(ConfigError, match=r"3,000,000 steps would take \d+\.\d GB: give a window="):
+        fit(model, x, x)
+    objective = Objective(model, "mse")
+    passes = Passes(Weights(model), objective, objective.sequences(x, x, None, model), 1, rows, 1, recompute=1000)
+    assert "x 1000 steps" in passes.memory()
