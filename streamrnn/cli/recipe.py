@@ -8,16 +8,13 @@ from streamrnn.cells.dense import Dense
 from streamrnn.cells.scale import Scale, Unscale
 from streamrnn.errors import ConfigError
 from streamrnn.model.model import Model
+from streamrnn.training import optimisers
 from streamrnn.training.fit import fit
 from streamrnn.training.losses import CrossEntropy, Gaussian, Quantile, loss_of
-from streamrnn.training.optimisers import SGD, Adam, AdamW, RMSprop
-from streamrnn.training.schedules import Constant, Cosine, Plateau
 
 FORMS = {"rnn": "rnn:SIZE[:relu]", "lstm": "lstm:SIZE", "gru": "gru:SIZE[:before]", "dense": "dense:SIZE[:relu|tanh|sigmoid|softmax]",
          "dropout": "dropout:RATE[:variational]", "layernorm": "layernorm"}
 OPTIONS = {"before": False, "variational": True}  # GRU's reset_after and Dropout's variational; an activation is its own name
-OPTIMISERS = {"adam": Adam, "adamw": AdamW, "sgd": SGD, "rmsprop": RMSprop}
-SCHEDULES = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
 WINDOW, BATCH, WINDOWS = 100, 64, 10  # steps between updates; sequences side by side; windows in a piece of one long sequence
 
 
@@ -43,7 +40,7 @@ class Recipe:
         rows = len(self.examples.x[0]) if len(self.examples.x) == 1 else None
         batch = chosen.batch or (max(1, min(BATCH, rows // (WINDOWS * window))) if rows and window else BATCH)
         history = fit(self.model, **data, loss=self.loss, epochs=chosen.epochs, batch=batch, window=window,
-                      optimizer=OPTIMISERS[chosen.optimizer](clip=chosen.clip or None, **rate), schedule=SCHEDULES[chosen.schedule](),
+                      optimizer=optimisers.BY_NAME[chosen.optimizer](clip=chosen.clip or None, **rate), schedule=chosen.schedule,
                       patience=chosen.patience or None if chosen.validation else None, seed=chosen.seed, threads=chosen.threads,
                       recompute=chosen.recompute, checkpoint=chosen.checkpoint, on_epoch=on_epoch, progress=progress)
         return self.model, history

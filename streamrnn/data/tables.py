@@ -215,7 +215,7 @@ def _picked(path, names, columns):
     for name in columns:
         if name not in names:
             near = difflib.get_close_matches(str(name), names, n=1)
-            raise InputError(f"{path} has no column {name!r}{f'; did you mean {near[0]!r}?' if near else ''}: it has {', '.join(names)}")
+            raise InputError(f"{path} has no column {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: it has {', '.join(names)}")
     return [names.index(name) for name in dict.fromkeys(columns)]
 
 

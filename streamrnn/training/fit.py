@@ -10,6 +10,7 @@ import numpy as np
 from streamrnn.errors import ConfigError, Diverged, InputError
 from streamrnn.model.model import Model
 from streamrnn.training import checkpoint as checkpoints
+from streamrnn.training import optimisers, schedules
 from streamrnn.training.batches import windows
 from streamrnn.training.blame import culprit
 from streamrnn.training.evaluate import Evaluation
@@ -36,6 +37,7 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
 
     loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "cross_entropy", a Loss, or f(y, target) -> (values, gradient).
         Cross-entropy and bce take logits: a softmax or sigmoid in the last Dense is left out while it trains.
+    optimizer, schedule: "adam", "cosine" and the like, or Adam(1e-3, clip=1.0), Cosine(warmup=100) and the like.
     batch, window: how many sequences go together, and how many steps before each update (None: whole sequences). States are
         carried from window to window. One long series is cut into `batch` pieces that run side by side.
     validation: a share, or (x, y) or (x, y, lengths). A share of one series is its last part, of several some of them;
@@ -50,13 +52,16 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     those of scaled targets. Ctrl-C ends the training and keeps the best so far. Nothing of the model changes before the end.
     """
     options = Options(epochs, batch, window, patience, seed, _threads(threads), recompute, every)
-    optimizer, schedule = Adam() if optimizer is None else optimizer, Constant() if schedule is None else schedule
+    optimizer = _named(optimizer, optimisers.BY_NAME, Adam)
+    schedule = _named(schedule, schedules.BY_NAME, Constant)
     if not isinstance(model, Model):
         raise ConfigError(f"fit trains a Model, got {model!r}")
     if not isinstance(optimizer, Optimiser):
-        raise ConfigError(f"optimizer must be SGD, RMSprop, Adam or AdamW, such as Adam(1e-3), got {optimizer!r}")
+        raise ConfigError(f"optimizer must be {', '.join(optimisers.BY_NAME)}, or one of them with its options such as Adam(1e-3), "
+                          f"got {optimizer!r}")
     if not isinstance(schedule, Schedule):
-        raise ConfigError(f"schedule must be Cosine, Steps or Plateau, such as Cosine(warmup=100), got {schedule!r}")
+        raise ConfigError(f"schedule must be {', '.join(schedules.BY_NAME)}, or one with its options such as Cosine(warmup=100) or "
+                          f"Steps(10, 0.5), got {schedule!r}")
     if on_epoch is not None and not callable(on_epoch):
         raise ConfigError(f"on_epoch must be a function of a History, got {on_epoch!r}")
     objective = Objective(model, loss)
@@ -101,6 +106,13 @@ class Options:
     def deciding(self):
         """What decides the bits of a training. Epochs may be added later; threads do not matter."""
         return self.batch, self.window, self.patience, self.seed, self.recompute
+
+
+def _named(value, names, default):
+    """What a name stands for; None for the default."""
+    if value is None:
+        return default()
+    return names[value]() if isinstance(value, str) and value in names else value
 
 
 def _threads(threads):

@@ -192,3 +192,6 @@ class AdamW(Adam):
 
     def decays_at(self, rate):
         return 0.0, rate * self.decay
+
+
+BY_NAME = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}

@@ -88,3 +88,7 @@ class Plateau(Schedule):
         if waited > self.patience:
             memory["factor"], waited = max(self.least, self.drop * memory.get("factor", 1.0)), 0
         memory["best"], memory["waited"] = best, waited
+
+
+BY_NAME = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
+"""Those that need nothing said."""

@@ -97,7 +97,7 @@ def test_a_time_stamp_that_was_asked_for_is_no_number(csv):
 
 def test_a_missing_column_is_explained(csv):
     path = csv("time,temperature,humidity\n1,2,3\n")
-    with pytest.raises(InputError, match=r"no column 'temprature'; did you mean 'temperature'\?: it has time, temperature, humidity$"):
+    with pytest.raises(InputError, match=r"no column 'temprature' \(did you mean 'temperature'\?\): it has time, temperature, humidity$"):
         read(path, ["humidity", "temprature"])
     with pytest.raises(InputError, match="no column 7: it has"):
         read(path, [7])
