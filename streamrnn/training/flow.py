@@ -12,7 +12,7 @@ from streamrnn.training.passes import SHARD
 from streamrnn.training.tape import Tape
 from streamrnn.training.weights import Weights
 
-LITTLE, MUCH, FEW = 0.01, 100.0, 10  # a hundredth left, a hundred times as much; steps below which a reach is short
+LITTLE, MUCH, SHORT = 0.01, 100.0, 0.2  # a hundredth left, a hundred times as much; the share of all steps that is a short reach
 NOTHING = 1e-30
 
 
@@ -45,7 +45,7 @@ class Flow:
             if not most < MUCH:
                 found.append(f"the gradient of {name} explodes: up to {most:.3g} times as much going back {self.steps} steps. "
                              "Clip it (clip=1.0), lower the learning rate, or take shorter windows")
-            elif reach < min(FEW, self.steps // 4):
+            elif reach < SHORT * self.steps:
                 advice = "take LSTM or GRU" if self.names[layer] == "RNN" else "train longer"
                 found.append(f"the gradient of {name} vanishes: {reach + 1} steps back less than {LITTLE:.0%} of it is left, so it "
                              f"hardly learns from what lies further back. If it should, {advice}, or bring the past nearer: fewer, "

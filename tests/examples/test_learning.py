@@ -15,6 +15,7 @@ from streamrnn import metrics
 EXAMPLES = Path(sr.__file__).parents[1] / "examples"
 BRIEF = {"adding": (["--length", 8, "--count", 50, "--epochs", 1], "squared error on 1,000 others"),
          "copy_memory": (["--delay", 3, "--count", 50, "--epochs", 1], "of the symbols recalled"),
+         "gradient_flow": (["--length", 20, "--count", 50, "--epochs", 1], "RNN, large weights: the gradient of layers.0 (RNN) explodes"),
          "digits": (["--epochs", 1], "as a stream, row by row"),
          "text": (["--units", 8, "--epochs", 1, "--length", 20], "it writes, at temperature 0.6")}
 
