@@ -106,9 +106,10 @@ def plain_console():
 def compiled(console):
     from streamrnn.cli import warmup
 
-    if warmup.cache_is_cold():
+    modules = warmup.SERVING + warmup.TRAINING
+    if warmup.cache_is_cold(modules):
         console.print("The first run compiles for about a minute; later ones start at once.")
-    warmup.compile_all(console)
+    warmup.compile_all(console, modules)
 
 
 def writable(path):

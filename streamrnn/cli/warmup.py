@@ -20,7 +20,7 @@ def compile_all(console, modules=SERVING):
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         task = progress.add_task("compiling", total=len(kernels))
-        for name, cached, seconds in _side_by_side(modules, kernels):
+        for name, cached, seconds in _side_by_side(kernels):
             progress.update(task, description=f"compiled {name}")
             progress.advance(task)
             done.append((name, cached, seconds))
@@ -28,7 +28,7 @@ def compile_all(console, modules=SERVING):
 
 
 def _kernels(modules):
-    """{name: dispatcher} of every kernel that these modules define or use."""
+    """{name: dispatcher} of every kernel that these modules, and whatever else is imported by now, define or use."""
     from streamrnn import jit
 
     for module in modules:
@@ -36,7 +36,7 @@ def _kernels(modules):
     return {dispatcher.py_func.__name__: dispatcher for dispatcher, _ in jit.KERNELS}
 
 
-def _side_by_side(modules, kernels):
+def _side_by_side(kernels):
     """What is not in the cache is compiled by processes of their own: Numba compiles one kernel at a time in each."""
     from concurrent.futures import ProcessPoolExecutor, as_completed
     from multiprocessing import get_context
@@ -48,7 +48,7 @@ def _side_by_side(modules, kernels):
     seconds, workers = {}, min(len(missing), os.cpu_count() or 1)
     if workers > 1 and jit.cache_is_writable():
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            for task in as_completed([pool.submit(_compile, modules, name) for name in missing]):
+            for task in as_completed([pool.submit(_compile, kernels[name].py_func.__module__, name) for name in missing]):
                 name, seconds[name] = task.result()
                 yield name, False, seconds[name]
     for name, dispatcher in kernels.items():
@@ -58,11 +58,12 @@ def _side_by_side(modules, kernels):
             yield name, jit.from_cache(dispatcher), time.perf_counter() - began
 
 
-def _compile(modules, name):
+def _compile(module, name):
+    """In a process of its own, which knows nothing yet."""
     from streamrnn import jit
 
     began = time.perf_counter()
-    jit.ready(_kernels(modules)[name])
+    jit.ready(_kernels([module])[name])
     return name, time.perf_counter() - began
 
 

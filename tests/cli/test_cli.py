@@ -138,3 +138,21 @@ def test_a_short_demo_runs(arguments):
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
     assert "Traceback" not in done.stderr
+
+
+def test_kernels_that_are_imported_meanwhile_are_compiled_too(tmp_path):
+    """A cold cache, and more imported than the modules asked for: each process imports what defines its kernel."""
+    code = """
+from rich.console import Console
+from streamrnn.cli.warmup import compile_all
+from streamrnn.training import losses, optimisers
+if __name__ == "__main__":
+    done = compile_all(Console(), ("streamrnn.training.optimisers",))
+    print(sorted(name for name, cached, _ in done if not cached))
+"""
+    script = tmp_path / "warm.py"
+    script.write_text(code)
+    environment = os.environ | {"STREAMRNN_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(Path(sr.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-W", "error", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "'mse_rows'" in done.stdout and "'adam_step'" in done.stdout
