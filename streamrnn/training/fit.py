@@ -25,7 +25,7 @@ from streamrnn.training.schedules import Constant, Schedule
 from streamrnn.training.weights import Weights
 
 SPLITS = ("auto", "time", "sequence")
-LOOK_BACK = 200  # steps over which the gradient is followed at the end
+LOOK_BACK = 200  # steps over which the gradient is followed at the end, within a window
 
 
 def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, batch=64, window=None, lengths=None, validation=None,
@@ -154,7 +154,7 @@ class Training:
         self.data, self.objective, self.optimiser, self.schedule, self.options = data, objective, optimiser, schedule, options
         self.weights, self._show, self._on_epoch = Weights(model), show, on_epoch
         time = min(int(data.lengths.max()), options.window or int(data.lengths.max()))
-        batch = min(options.batch, len(data))
+        batch, self._look_back = min(options.batch, len(data)), min(time, LOOK_BACK)
         self.passes = Passes(self.weights, objective, data, batch, time, options.threads, options.recompute, options.seed)
         self._windows = lambda epoch: windows(data.lengths, batch, time, options.seed, epoch, shuffle=len(data) > batch)
         self.evaluation = Evaluation(self.weights, objective, held, options.threads) if held else None
@@ -191,7 +191,7 @@ class Training:
         self.weights.values[:] = self.best
         self.weights.refresh()
         if self.weights.plan.segments and self.history.stopped != "interrupted":  # who stops it does not wait for this
-            self.history.warnings = flow_through(self.weights, self.objective, self.data, LOOK_BACK).warnings
+            self.history.warnings = flow_through(self.weights, self.objective, self.data, self._look_back).warnings
         return self.weights.tensors()
 
     def _through_epoch(self):
