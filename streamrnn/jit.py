@@ -106,9 +106,13 @@ def ready(dispatcher):
     if dispatcher._can_compile:
         with _compiling:
             if dispatcher._can_compile:
-                dispatcher.compile(next(s for d, s in KERNELS if d is dispatcher))
+                dispatcher.compile(_signature(dispatcher))
                 dispatcher.disable_compile()
     return dispatcher
+
+
+def _signature(dispatcher):
+    return next(signature for other, signature in KERNELS if other is dispatcher)
 
 
 def from_cache(dispatcher):
@@ -117,7 +121,7 @@ def from_cache(dispatcher):
 
 def is_cached(dispatcher):
     """Is there a file for this kernel? (A damaged one shows when it is read.)"""
-    return dispatcher._cache.file(next(s for d, s in KERNELS if d is dispatcher)).exists()
+    return dispatcher._cache.file(_signature(dispatcher)).exists()
 
 
 def cache_is_writable():

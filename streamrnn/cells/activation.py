@@ -1,9 +1,9 @@
 """Activations by themselves, over one stream's whole vector: what Dense puts after its sums."""
 from streamrnn.cells.base import Rowwise
-from streamrnn.cells.rnn import relu
+from streamrnn.cells.rnn import relu, relu_grad, tanh_grad
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, LANES, get, larger, load, put, splat, store, where_positive
-from streamrnn.maths import ONE, exp, sigmoid, tanh
+from streamrnn.lanes import BLOCK, LANES, get, larger, load, put, splat, store
+from streamrnn.maths import exp, sigmoid, tanh
 from streamrnn.sums import dot, total
 
 
@@ -27,16 +27,6 @@ def elementwise(function, derivative):
             store(d_x, u, derivative(load(y, u), load(d_y, u)))
 
     return Rowwise(step, grad)
-
-
-@inline
-def relu_grad(y, d_y):
-    return where_positive(y, d_y)
-
-
-@inline
-def tanh_grad(y, d_y):
-    return d_y * (ONE - y * y)
 
 
 @inline

@@ -105,7 +105,7 @@ class Layer:
         """First values of the parameters: by "torch", as torch.nn draws them, or by "orthogonal" (see Recurrent)."""
         return {}
 
-    def settle(self, tensors, values):
+    def settle(self, values):
         """Other tensors after a look at the data: what the first layer takes in, or the targets of the last; None: as they are."""
         return
 

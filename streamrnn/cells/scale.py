@@ -83,7 +83,7 @@ class Scale(_Scaler):
     kind: ClassVar[str] = "scale"
     stage: ClassVar[Rowwise] = SCALE
 
-    def settle(self, tensors, values):
+    def settle(self, values):
         """The tensors after a look at the values that come in (rows, columns)."""
         shift, spread = self.measure(values)
         return {"shift": shift.astype(np.float32), "factor": (1 / spread).astype(np.float32)}
@@ -95,7 +95,7 @@ class Unscale(_Scaler):
     kind: ClassVar[str] = "unscale"
     stage: ClassVar[Rowwise] = UNSCALE
 
-    def settle(self, tensors, values):
+    def settle(self, values):
         """The tensors after a look at the targets (rows, columns)."""
         shift, spread = self.measure(values)
         return {"shift": shift.astype(np.float32), "factor": spread.astype(np.float32)}

@@ -40,7 +40,8 @@ def strict(tensors, shapes):
     return {name: np.array(tensors[name], np.float32) for name in shapes}
 
 
-def _digest(config, tensors):
+def digest_of(config, tensors):
+    """A hash of plain values and of every bit of the tensors."""
     key = sha256(json.dumps(config, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = np.ascontiguousarray(tensors[name])
@@ -49,7 +50,7 @@ def _digest(config, tensors):
 
 
 def save(path, config, tensors):
-    entry = {"format": FORMAT, "config": config, "digest": _digest(config, tensors)}
+    entry = {"format": FORMAT, "config": config, "digest": digest_of(config, tensors)}
     plain = {name: np.ascontiguousarray(t) for name, t in tensors.items()}
     write_whole(path, safetensors.numpy.save(plain, metadata={ENTRY: json.dumps(entry)}))
 
@@ -92,7 +93,7 @@ def read(path):
     if version != FORMAT:
         raise FileError(f"{path} has format {version}, this version of streamrnn reads {FORMAT}: "
                         "upgrade streamrnn, or save the model with this version")
-    if _digest(config, tensors) != digest:
+    if digest_of(config, tensors) != digest:
         raise FileError(f"{path} was changed after it was saved: its digest does not match. Take a good copy or save the model again")
     return config, tensors
 

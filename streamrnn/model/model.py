@@ -40,11 +40,9 @@ class Model:
         self.inputs = int(inputs)
         self.layers = _layers(layers, "layers")
         self._head_layers = {name: _layers(stack, f"heads[{name!r}]") for name, stack in _named(heads).items()}
-        trunk, tops = self.named_layers()
-        self.tokens = None
-        plan, slices = build(self.inputs, trunk, tops or {"y": []}, self.config())
+        plan, slices = self.plan()
         self.tokens = _tokens(tokens, plan.vocabulary)
-        self.heads = MappingProxyType(slices if tops else {})
+        self.heads = MappingProxyType(slices if self._head_layers else {})
         self.outputs = plan.outputs
         self._plan, self.signature = plan, plan.signature
         self._shapes = {f"{name}.{tensor}": shape for name, layer, width in self.stacks()
@@ -66,6 +64,11 @@ class Model:
         """The trunk [(name, layer)] and the heads {name: [(name, layer)]}, as plan.build takes them."""
         return ([(f"layers.{i}", layer) for i, layer in enumerate(self.layers)],
                 {name: [(f"heads.{name}.{i}", layer) for i, layer in enumerate(stack)] for name, stack in self._head_layers.items()})
+
+    def plan(self, training=False):
+        """(a plan of these layers without weights, the columns of each head)"""
+        trunk, tops = self.named_layers()
+        return build(self.inputs, trunk, tops or {"y": []}, self._layer_config(), training)
 
     def stacks(self):
         """Every layer as (name, layer, width of its input)."""
@@ -96,11 +99,12 @@ class Model:
 
     def config(self):
         """Everything but the tensors, as plain values: what a model file carries and `Model.from_config` takes."""
+        return self._layer_config() | ({"tokens": self.tokens.config()} if self.tokens else {})
+
+    def _layer_config(self):
         config = {"inputs": self.inputs, "layers": [layer.config() for layer in self.layers]}
         if self._head_layers:
             config["heads"] = {name: [layer.config() for layer in stack] for name, stack in self._head_layers.items()}
-        if self.tokens:
-            config["tokens"] = self.tokens.config()
         return config
 
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.numpy
 
 from streamrnn.errors import ConfigError, FileError
-from streamrnn.model.files import write_whole
+from streamrnn.model.files import digest_of, write_whole
 
 FORMAT, ENTRY = 1, "streamrnn-training"
 
@@ -30,7 +30,7 @@ def fingerprint(sequences, options):
 
 def save(path, arrays, values, owner):
     content = {"format": FORMAT, "owner": owner, "values": values}
-    entry = json.dumps({**content, "digest": _digest(content, arrays)})
+    entry = json.dumps({**content, "digest": digest_of(content, arrays)})
     plain = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     write_whole(path, safetensors.numpy.save(plain, metadata={ENTRY: entry}))
 
@@ -48,7 +48,7 @@ def load(path, owner):
         arrays = safetensors.numpy.load(raw)
         entry = json.loads(json.loads(raw[8:8 + int.from_bytes(raw[:8], "little")])["__metadata__"][ENTRY])
         content, digest = {name: entry[name] for name in ("format", "owner", "values")}, entry["digest"]
-        whole = content["format"] == FORMAT and _digest(content, arrays) == digest
+        whole = content["format"] == FORMAT and digest_of(content, arrays) == digest
     except Exception as error:  # whatever a damaged file brings up
         raise FileError(f"{path} is no checkpoint of a training, or a damaged one ({error}): delete it to start again") from None
     if not whole:
@@ -61,10 +61,3 @@ def load(path, owner):
 def foreign(path):
     return FileError(f"{path} belongs to another training (other data, layers, first weights or options): "
                      "give this one a checkpoint of its own, or delete the file to start again")
-
-
-def _digest(content, arrays):
-    key = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16)
-    for name in sorted(arrays):
-        key.update(f"{name}{arrays[name].shape}{arrays[name].dtype}".encode() + np.ascontiguousarray(arrays[name]).tobytes())
-    return key.hexdigest()

@@ -2,7 +2,7 @@
 import numpy as np
 
 from streamrnn.kernels import frame
-from streamrnn.plan import Packed, build
+from streamrnn.plan import Packed
 from streamrnn.streams.rows import Rows
 
 TOGETHER = 256  # sequences at once: their results are all in memory
@@ -12,12 +12,10 @@ class Evaluation:
     """Reads the weights where training changes them: the arenas of both plans are laid out alike."""
 
     def __init__(self, weights, objective, sequences, threads):
-        model = weights.model
-        trunk, tops = model.named_layers()
-        plan, _ = build(model.inputs, trunk, tops or {"y": []}, model.config())
-        program = plan.assemble(model.tensors).program
+        served = weights.model.packed
+        program = served.program.copy()
         program[frame.ARENA] = weights.values.ctypes.data
-        self._packed, self._weights = Packed(plan, program, weights.values), weights
+        self._packed, self._weights = Packed(served.plan, program, weights.values), weights
         self.objective, self.data, self.threads = objective, sequences, threads
         self._counted = [float(sum(goal.weight[first:first + length, 0].sum(dtype=np.float64)
                                    for first, length in zip(sequences.firsts, sequences.lengths, strict=True)))

@@ -93,7 +93,7 @@ class Options:
     every: float
 
     def __post_init__(self):
-        for name, least in (("epochs", 1), ("batch", 1), ("window", 1), ("patience", 1), ("seed", 0), ("recompute", 1)):
+        for name, least in (("epochs", 1), ("batch", 1), ("window", 1), ("patience", 1), ("seed", 0), ("threads", 1), ("recompute", 1)):
             value = getattr(self, name)
             if value is None and name in ("window", "patience", "recompute"):
                 continue
@@ -116,11 +116,10 @@ def _named(value, names, default):
 
 
 def _threads(threads):
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
-        raise ConfigError(f"threads must be a whole number of 1 or more, got {threads!r}")
-    return int(threads)
+    """All processors that this process may use, unless told."""
+    if threads is not None:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _split(objective, model, x, y, lengths, validation, split, options):

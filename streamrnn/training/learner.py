@@ -26,14 +26,14 @@ class Learner:
         self._settle(served, trunk[0][0], data.samples[rows])
         for number, (part, goal) in enumerate(zip(objective.parts, data.goals, strict=True)):
             counted = goal.target[rows[goal.weight[rows, 0] > 0]]
-            for head, columns in objective.ends(model, part).items():
+            ends = objective.ends(model, part)
+            for head, columns in ends.items():
                 stack = self._config["layers"] if head is None else self._config["heads"][head]
                 name = (trunk if head is None else tops[head])[-1][0]
-                ends = objective.ends(model, part)
                 self._without_activation(stack[-1], part, ends)
                 if isinstance(self._kinds[name][0], Unscale) and len(stack) > 1:
                     self._without_scale(served, stack, name, part.loss, number, columns, counted, alone=len(ends) == 1)
-        self._constants = {name: tensor for name, tensor in served.items() if name not in self._tensors or self._of_scaler(name)}
+        self._constants = {name: tensor for name, tensor in served.items() if self._of_scaler(name)}
         self.model = Model.from_config(self._config, tensors={name: served[name] for name in self._left(served)})
 
     def scaled(self, sequences):
@@ -74,7 +74,7 @@ class Learner:
         if not alone and not plain:
             raise ConfigError(f"{loss.name} over several heads that end in Unscale: give each head a loss of its own")
         if self._unset(name) and (plain or loss.scales):
-            found = layer.settle({}, targets[:, columns])
+            found = layer.settle(targets[:, columns])
             numbers = loss.unscaling(found["shift"], found["factor"], width)
             served |= {f"{name}.{key}": value.astype(np.float32) for key, value in zip(("shift", "factor"), numbers, strict=True)}
         if loss.scales:
@@ -89,5 +89,5 @@ class Learner:
 
     def _settle(self, served, name, values):
         if self._unset(name):
-            found = self._kinds[name][0].settle({}, values)
+            found = self._kinds[name][0].settle(values)
             served |= {f"{name}.{key}": value for key, value in (found or {}).items()}

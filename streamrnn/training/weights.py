@@ -9,29 +9,28 @@ import numpy as np
 from streamrnn.cells import STAGES
 from streamrnn.errors import ConfigError
 from streamrnn.kernels import frame
-from streamrnn.plan import aligned, build
+from streamrnn.plan import aligned
 
 DIGIT = 1 << 22  # numbers that float32 tells apart with ease
 
 
 class Weights:
     def __init__(self, model):
-        trunk, tops = model.named_layers()
-        self.model = model
-        self.plan, _ = build(model.inputs, trunk, tops or {"y": []}, model.config(), training=True)
+        self.model, (self.plan, _) = model, model.plan(training=True)
         packed = self.plan.assemble(model.tensors)
-        self.program, starts = packed.program, self.plan.fill(model.tensors)[1]
+        self.program = packed.program
+        stages = self.program[frame.HEADER:].reshape(-1, frame.COLUMNS)
         self.size = packed.arena.size
         self._with_zero = aligned(self.size + 1)       # the last one stays 0: the padding of `back` comes from there
         self.values = self._with_zero[:-1]
         self.values[:] = packed.arena
         self.program[frame.ARENA] = self.values.ctypes.data
         self.back = aligned(self.plan.back_size)
-        self._way_back = self.plan.way_back(starts, nowhere=self.size)
+        self._way_back = self.plan.way_back(stages[:, frame.WEIGHTS], nowhere=self.size)
         self._shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
         self.learnt = np.zeros(self.size, np.float32)  # 1 where training may change a number, 0 in padding and constants
         self._homes = self._find_homes()
-        for layer, kind in zip(self.plan.stage_layers, self.program[frame.HEADER:].reshape(-1, frame.COLUMNS)[:, frame.KIND], strict=True):
+        for layer, kind in zip(self.plan.stage_layers, stages[:, frame.KIND], strict=True):
             if STAGES[kind].grad is None:
                 raise ConfigError(f"{layer} cannot be trained: its stage has no derivative")
         self.refresh()

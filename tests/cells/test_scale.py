@@ -6,7 +6,6 @@ import reference
 from streamrnn import LSTM, Dense, Model, Scale, Unscale, load
 
 F = np.float32
-FRESH = {"shift": np.zeros(4, F), "factor": np.ones(4, F)}
 
 
 @pytest.fixture
@@ -25,14 +24,14 @@ def test_fresh_scalers_are_the_identity(kind, rng):
 
 
 def test_standard_gives_mean_0_and_deviation_1(values):
-    got = Scale().settle(FRESH, values)
+    got = Scale().settle(values)
     scaled = reference.scale({}, {name: tensor.astype(float) for name, tensor in got.items()}, values.astype(float), {})
     assert np.abs(scaled.mean(0)).max() < 1e-3 and np.abs(scaled.std(0)[:3] - 1).max() < 1e-3
     assert (got["factor"].dtype, got["shift"].dtype) == (F, F)
 
 
 def test_minmax_gives_0_to_1(values):
-    got = Scale(by="minmax").settle(FRESH, values)
+    got = Scale(by="minmax").settle(values)
     scaled = Model(4, [Scale(by="minmax")], tensors={f"layers.0.{name}": tensor for name, tensor in got.items()}).run(values)
     assert np.abs(scaled.min(0)).max() < 1e-4 and np.abs(scaled.max(0)[:3] - 1).max() < 1e-3
     assert (scaled[:, 3] == 0).all()
@@ -42,7 +41,7 @@ def test_minmax_gives_0_to_1(values):
 @pytest.mark.parametrize("constant", [0.0, 7.0, -1e30, 3.3333e-3])
 def test_a_constant_column_is_only_shifted(by, constant):
     values = np.full((100, 4), constant, F)
-    there, back = Scale(by).settle(FRESH, values), Unscale(by).settle(FRESH, values)
+    there, back = Scale(by).settle(values), Unscale(by).settle(values)
     assert (there["factor"] == 1).all() and (back["factor"] == 1).all()
     assert (there["shift"] == F(constant)).all() and (back["shift"] == F(constant)).all()
 
@@ -50,7 +49,7 @@ def test_a_constant_column_is_only_shifted(by, constant):
 @pytest.mark.parametrize("by", ["standard", "minmax"])
 def test_unscale_undoes_scale(by, values):
     tensors = {f"layers.{i}.{name}": tensor for i, layer in enumerate((Scale(by), Unscale(by)))
-               for name, tensor in layer.settle(FRESH, values).items()}
+               for name, tensor in layer.settle(values).items()}
     model = Model(4, [Scale(by), Unscale(by)], tensors=tensors)
     assert np.abs(model.run(values) - values).max() <= 2e-7 * np.abs(values).max()
 
