@@ -19,10 +19,11 @@ import numba
 import numpy as np
 from llvmlite import binding
 from numba import njit, types
-from numba.core import config
+from numba.core import cgutils, config
 from numba.core.caching import CompileResultCacheImpl, _Cache
 from numba.core.dispatcher import Dispatcher
 from numba.core.extending import _Intrinsic
+from numba.extending import intrinsic
 
 CPU = config.CPU_NAME or binding.get_host_cpu_name()
 
@@ -113,6 +114,28 @@ def ready(dispatcher):
 
 def _signature(dispatcher):
     return next(signature for other, signature in KERNELS if other is dispatcher)
+
+
+def address_of_code(dispatcher):
+    """Where a kernel's machine code starts: what `called` takes."""
+    result = next(iter(ready(dispatcher).overloads.values()))
+    return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
+
+
+def called(signature):
+    """call(address, arguments): a kernel of this signature by its address, its arguments as a tuple.
+
+    The callee stays out of the caller's code: a large kernel is compiled once, whoever uses it.
+    """
+    @intrinsic
+    def call(typing, address, arguments):
+        def lower(context, builder, sig, args):
+            kind = context.call_conv.get_function_type(signature.return_type, signature.args)
+            callee = builder.inttoptr(args[0], kind.as_pointer())
+            arguments = cgutils.unpack_tuple(builder, args[1], len(signature.args))
+            return context.call_conv.call_function(builder, callee, signature.return_type, signature.args, arguments)[1]
+        return signature.return_type(types.int64, types.Tuple(signature.args)), lower
+    return call
 
 
 def from_cache(dispatcher):

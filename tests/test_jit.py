@@ -240,3 +240,26 @@ tape.forwards(9)
 print((tape.results.swapaxes(0, 1) == model.run(x)).all(), jit.from_cache(unroll.forwards), jit.from_cache(step.steps))
 """
     assert finish(start(both, cache))[-1] == "True True True"
+
+
+def test_a_kernel_called_by_its_address(rng):
+    """The bus calls the step that way: its own code stays small, and the step's is compiled once."""
+    import numba
+    from numba import types
+
+    from streamrnn import jit
+
+    signature = types.float64(types.float64[::1], types.int64)
+
+    @jit.kernel(signature)
+    def weighted(values, factor):
+        return values.sum() * factor
+
+    call = jit.called(signature)
+
+    @numba.njit
+    def caller(address, values):
+        return call(address, (values, 3))
+
+    values = rng.standard_normal(9)
+    assert caller(jit.address_of_code(weighted), values) == weighted(values, 3)

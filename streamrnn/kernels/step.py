@@ -138,7 +138,10 @@ def first_gone(chunks, handles):
     return -1
 
 
-@kernel(types.void(int64, int64, int64[::1], float32[:, :, ::1], int64[::1], float32[:, :, ::1], int64, int64, int64, int64, int64))
+STEPS = types.void(int64, int64, int64[::1], float32[:, :, ::1], int64[::1], float32[:, :, ::1], int64, int64, int64, int64, int64)
+
+
+@kernel(STEPS)
 def steps(program, chunks, handles, x, lengths, y, first, last, work, distinct, far):
     """lengths[n] steps of the stream of handles[n], for n in [first, last): x (n, time, inputs) -> y (n, time, outputs).
 
