@@ -8,6 +8,10 @@ StreamRNNError
 ├── EngineFull                    a new stream, and no slot left for it
 ├── EngineBusy (RuntimeError)     two threads in one engine at once
 ├── FileError (ValueError)        a model or snapshot file that is truncated, changed or foreign
+├── StoreFailed                   a server's state file that cannot be written: a full disk, no permission, held by another server
+├── ServerRefused                 a server's error reply: its code, detail, stream and seq
+├── TimedOut (TimeoutError)       a server that did not answer in time
+├── BufferFull                    a producer whose samples are neither answered nor durable yet, and no room for another
 ├── Diverged (ArithmeticError)    a training whose loss is no longer finite: the message says where, and what to do
 └── MissingExtra (ImportError)    an optional package is needed: the message has its install command
 """
@@ -42,6 +46,28 @@ class EngineBusy(StreamRNNError, RuntimeError):
 
 
 class FileError(StreamRNNError, ValueError):
+    pass
+
+
+class StoreFailed(StreamRNNError):
+    pass
+
+
+class ServerRefused(StreamRNNError):
+    def __init__(self, code, detail, stream=None, seq=None):
+        where = "" if stream is None else f" (stream {stream!r}{'' if seq is None else f', seq {seq}'})"
+        super().__init__(f"{code}: {detail}{where}")
+        self.code, self.detail, self.stream, self.seq = code, detail, stream, seq
+
+    def __reduce__(self):
+        return type(self), (self.code, self.detail, self.stream, self.seq)
+
+
+class TimedOut(StreamRNNError, TimeoutError):
+    pass
+
+
+class BufferFull(StreamRNNError):
     pass
 
 

@@ -6,6 +6,7 @@ import streamrnn as sr
 
 TREE = {"ConfigError": ValueError, "InputError": ValueError, "StateError": ValueError, "UnknownStream": LookupError,
         "EngineFull": Exception, "EngineBusy": RuntimeError, "FileError": ValueError,
+        "StoreFailed": Exception, "ServerRefused": Exception, "TimedOut": TimeoutError, "BufferFull": Exception,
         "Diverged": ArithmeticError, "MissingExtra": ImportError}
 
 
