@@ -7,8 +7,12 @@ COMMANDS = {
     "demo": "stream a model over a thousand simulated sensors and show rate and latency",
     "train": "train a model on a table and save it",
     "tune": "search for the layers and the rate that train best on a table",
+    "serve": "serve models on ZeroMQ",
+    "send": "send a table's rows to a server, and write what comes back",
+    "watch": "show what a server does, live",
+    "keys": "make CURVE keys for a server and its clients",
     "warmup": "compile everything once, so that later starts take a fraction of a second",
-    "info": "what this installation is: versions, processor, cache, or what a model file holds",
+    "info": "what this installation is: versions, processor, cache, what a model file holds, or what a server serves",
     "bench": "measure step latency and throughput on this machine",
 }
 

@@ -1,12 +1,14 @@
-"""streamrnn info: versions, processor and cache, or what a model file holds."""
+"""streamrnn info: versions, processor and cache, what a model file holds, or what a server serves."""
 import platform
 
 
 def options(parser):
-    parser.add_argument("model", nargs="?", help="a model file (.safetensors) to describe")
+    parser.add_argument("model", nargs="?", help="a model file (.safetensors), or a server's endpoint (tcp://...)")
 
 
 def run(chosen):
+    if chosen.model and "://" in chosen.model:
+        return _server(chosen.model)
     if chosen.model:
         return _model(chosen.model)
     import llvmlite
@@ -25,6 +27,22 @@ def run(chosen):
         "lanes": f"{lanes.LANES} float32 a register, {lanes.REGISTERS} registers", "cache": f"{folder} ({cached})",
     }.items():
         print(f"{name:<10} {value}")
+    return 0
+
+
+def _server(endpoint):
+    from streamrnn.clients.client import Client
+
+    with Client(endpoint) as client:
+        info = client.info()
+    state = "keeps a state file" if info["store"] else "keeps no state file"
+    print(f"streamrnn {info['version']} at {endpoint}, epoch {info['epoch']}, {state}")
+    for model in info["models"]:
+        name, streams = model["name"] or "(default)", f"{model['streams']:,} of {model['capacity']:,} streams"
+        print(f"{name:<10} {streams}; {model['layers']}; digest {model['digest']}")
+    limits = info["limits"]
+    print(f"limits     {limits['frame']:,} bytes a frame, {limits['per_peer'] or 'any number of'} streams a peer, "
+          f"{limits['rate'] or 'any number of'} samples a second from one peer")
     return 0
 
 

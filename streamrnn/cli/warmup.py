@@ -4,6 +4,7 @@ import time
 from importlib import import_module
 
 SERVING = ("streamrnn.kernels.step",)
+BUS = ("streamrnn.bus.core.loop", "streamrnn.bus.desk", "streamrnn.bus.slow_loop", "streamrnn.bus.core.digest")
 TRAINING = ("streamrnn.kernels.unroll", "streamrnn.kernels.feed", "streamrnn.training.losses", "streamrnn.training.optimisers")
 LONGEST = ("steps", "forwards", "backwards", "step_one")  # these start first
 
@@ -79,7 +80,7 @@ def run(chosen):
 
     console = Console()
     start = time.perf_counter()
-    done = compile_all(console, SERVING if chosen.serving else SERVING + TRAINING)
+    done = compile_all(console, SERVING + BUS + (() if chosen.serving else TRAINING))
     for name, cached, seconds in done:
         if not cached:
             console.print(f"  {name:<20} compiled ({seconds:.1f} s)")
