@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from streamrnn import metrics as metrics
+    from streamrnn.bus.desk import Limits as Limits
+    from streamrnn.bus.server import Server as Server
     from streamrnn.cells.dense import Dense as Dense
     from streamrnn.cells.dropout import Dropout as Dropout
     from streamrnn.cells.embedding import Embedding as Embedding
@@ -24,11 +26,21 @@ if TYPE_CHECKING:
     from streamrnn.cells.rnn import RNN as RNN
     from streamrnn.cells.scale import Scale as Scale
     from streamrnn.cells.scale import Unscale as Unscale
+    from streamrnn.clients.aio import AsyncClient as AsyncClient
+    from streamrnn.clients.aio import AsyncConsumer as AsyncConsumer
+    from streamrnn.clients.aio import AsyncProducer as AsyncProducer
+    from streamrnn.clients.client import Client as Client
+    from streamrnn.clients.consumer import Consumer as Consumer
+    from streamrnn.clients.producer import Producer as Producer
+    from streamrnn.clients.wire import BlockResult as BlockResult
+    from streamrnn.clients.wire import Event as Event
+    from streamrnn.clients.wire import Result as Result
     from streamrnn.data.series import pad as pad
     from streamrnn.data.series import windows as windows
     from streamrnn.data.tokens import Characters as Characters
     from streamrnn.data.tokens import Words as Words
     from streamrnn.engine.engine import Engine as Engine
+    from streamrnn.errors import BufferFull as BufferFull
     from streamrnn.errors import ConfigError as ConfigError
     from streamrnn.errors import Diverged as Diverged
     from streamrnn.errors import EngineBusy as EngineBusy
@@ -36,8 +48,11 @@ if TYPE_CHECKING:
     from streamrnn.errors import FileError as FileError
     from streamrnn.errors import InputError as InputError
     from streamrnn.errors import MissingExtra as MissingExtra
+    from streamrnn.errors import ServerRefused as ServerRefused
     from streamrnn.errors import StateError as StateError
+    from streamrnn.errors import StoreFailed as StoreFailed
     from streamrnn.errors import StreamRNNError as StreamRNNError
+    from streamrnn.errors import TimedOut as TimedOut
     from streamrnn.errors import UnknownStream as UnknownStream
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
@@ -68,6 +83,10 @@ _HOMES = {
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
     "streamrnn.cells.scale": ["Scale", "Unscale"],
     "streamrnn.model.model": ["Model", "load"], "streamrnn.engine.engine": ["Engine"], "streamrnn.streams.stream": ["Stream"],
+    "streamrnn.bus.server": ["Server"], "streamrnn.bus.desk": ["Limits"],
+    "streamrnn.clients.client": ["Client"], "streamrnn.clients.producer": ["Producer"], "streamrnn.clients.consumer": ["Consumer"],
+    "streamrnn.clients.aio": ["AsyncClient", "AsyncProducer", "AsyncConsumer"],
+    "streamrnn.clients.wire": ["Result", "BlockResult", "Event"],
     "streamrnn.training.fit": ["fit"], "streamrnn.training.history": ["History"],
     "streamrnn.training.flow": ["gradient_flow", "plot_flows"],
     "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
@@ -75,7 +94,7 @@ _HOMES = {
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
-                         "EngineBusy", "FileError", "Diverged", "MissingExtra"],
+                         "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "MissingExtra"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ["metrics"]
