@@ -1,10 +1,10 @@
-# Each target sets up what it uses: make demo, make test, make bench, make lint.
+# Each target sets up what it uses: make demo, make test, make soak, make bench, make lint.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 LIMIT  ?=
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test soak bench lint clean
 
 demo: $(VENV)/.core
 	$(BIN)/streamrnn demo
@@ -12,6 +12,10 @@ demo: $(VENV)/.core
 test: $(VENV)/.test
 	$(BIN)/streamrnn warmup
 	$(BIN)/python -m pytest
+
+soak: $(VENV)/.test
+	$(BIN)/streamrnn warmup
+	STREAMRNN_SOAK=1 $(BIN)/python -m pytest tests/bus/test_crash.py tests/bus/test_fuzz.py tests/bus/test_twin.py -v
 
 bench: $(VENV)/.peers
 	$(BIN)/python -m bench $(if $(LIMIT),--limit $(LIMIT))
