@@ -19,6 +19,7 @@ BENCHES = {
     "train": "one training step, against torch with the same threads",
     "accuracy": "errors against float64 and torch, and what must be equal bit for bit",
     "memory": "bytes a stream takes beyond its state",
+    "bus": "streamrnn serve, against a C echo and the same service in plain Python",
     "cold": "compiling everything, importing, and --help",
 }
 
