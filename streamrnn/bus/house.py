@@ -36,7 +36,11 @@ class House:
         self.reset = False  # has it taken over streams whose rows start from zeros?
         packed, plan = model.packed, model.packed.plan
         self.stride, self.outputs, inputs = plan.stride, plan.outputs, plan.inputs
-        self.rows = aligned(capacity * plan.stride).reshape(capacity, plan.stride)
+        try:
+            self.rows = aligned(capacity * plan.stride).reshape(capacity, plan.stride)
+        except MemoryError:
+            raise ConfigError(f"{capacity:,} streams of {4 * plan.stride:,} bytes are more than this machine can promise: take fewer "
+                              "(--streams)") from None
         starts = address(self.rows) + 4 * plan.stride * np.arange(0, capacity, CHUNK)
         self._chunks = np.stack([starts, np.zeros_like(starts)], 1).astype(np.int64)
         self._work = aligned(GROUP * plan.work_size)

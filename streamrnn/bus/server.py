@@ -75,7 +75,7 @@ class Server:
     ):
         models = {"": models} if isinstance(models, Model) else dict(models)
         endpoints = {name: endpoint for name, endpoint in (("router", listen), ("pull", pull), ("publish", publish)) if endpoint}
-        _check(models, endpoints, save_every=save_every, ttl=ttl, silent=silent)
+        _check(models, endpoints, limits, save_every=save_every, ttl=ttl, silent=silent)
         for endpoint in endpoints.values():
             check_bind(endpoint, curve=server_key is not None, insecure=insecure)
         self.swap_from, self.publishes = swap_from, "publish" in endpoints
@@ -300,11 +300,13 @@ class Server:
         return found
 
 
-def _check(models, endpoints, **seconds):
+def _check(models, endpoints, limits, **seconds):
     if not models or not all(isinstance(model, Model) for model in models.values()):
         raise ConfigError(f"a server needs a Model, or several by name, got {models!r}: load them with streamrnn.load(path)")
     if not {"router", "pull"} & endpoints.keys():
         raise ConfigError("a server listens somewhere: give it listen= (requests) or pull= (samples without replies)")
+    if limits.frame < 64 or limits.per_peer < 0 or limits.rate < 0:
+        raise ConfigError(f"limits are 64 bytes a frame or more, and no less than 0 for a peer; got {limits}")
     for name, value in seconds.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0):
             raise ConfigError(f"{name} must be seconds above 0, got {value!r}")

@@ -140,6 +140,32 @@ def test_a_closed_stream_leaves_the_state_file(serve, dealer, tmp_path):
     assert peer.ask(op="info")["models"][0]["streams"] == 2
 
 
+def test_a_state_file_that_cannot_be_written_stops_the_acknowledging_not_the_serving(serve, dealer, tmp_path):
+    server = serve(state=tmp_path / "state.db", save_every=0.05)
+    peer, durable = dealer(server), lambda: peer.ask(op="resume", streams=["a"])["durable"]["a"]
+    peer.ask(stream="a", seq=1, x=[1, 2, 3])
+    until(lambda: durable() == 1)
+    (tmp_path / "state.db").rename(tmp_path / "gone.db")
+    for seq in range(2, 30):
+        assert peer.ask(stream="a", seq=seq, x=[1, 2, 3])["seq"] == seq
+    until(lambda: server.stats()["state"]["failing"])
+    assert durable() == 1 and "state.db" in peer.ask(op="stats")["state"]["failing"]
+    (tmp_path / "gone.db").rename(tmp_path / "state.db")
+    until(lambda: durable() == 29)
+    assert server.stats()["state"]["failing"] is None
+    server.stop()
+    assert dealer(serve(state=tmp_path / "state.db")).ask(op="resume", streams=["a"])["last"] == {"a": 29}
+
+
+def test_spinning_answers_and_stops_like_sleeping(serve, dealer):
+    server = serve(spin=2000)
+    peer = dealer(server)
+    for seq in range(1, 50):
+        assert peer.ask(stream="a", seq=seq, x=[1, 2, 3])["seq"] == seq
+        time.sleep(0.0005 * (seq % 8))
+    assert server.stop()
+
+
 def test_one_state_file_has_one_server_and_one_model(model, serve, tmp_path):
     first = serve(state=tmp_path / "state.db")
     with pytest.raises(StoreFailed):
@@ -289,6 +315,8 @@ def test_metrics(serve, dealer):
 @pytest.mark.parametrize(("options", "what"), [
     ({}, "listens somewhere"), ({"listen": "tcp://0.0.0.0:*"}, "insecure"), ({"listen": "udp://x"}, "endpoint"),
     ({"listen": "tcp://127.0.0.1:*", "ttl": 0}, "ttl"), ({"listen": "tcp://127.0.0.1:*", "limits": Limits(streams=0)}, "streams"),
+    ({"listen": "tcp://127.0.0.1:*", "limits": Limits(frame=0)}, "frame"),
+    ({"listen": "tcp://127.0.0.1:*", "limits": Limits(rate=-1)}, "peer"),
 ])
 def test_options_that_cannot_be(model, options, what):
     with pytest.raises(ConfigError, match=what):

@@ -32,6 +32,8 @@ def request(rng, n):
     if kind < 5:
         inputs = 2 if more.get("model") == "two" else 3
         x = [number() for _ in range(inputs + (rng.random() < .05))]
+        if rng.random() < .03:
+            x[0] = float("inf")
         return {"stream": id(), "x": x if rng.random() < .5 else np.array(x, np.float32).tobytes(), **more}
     if kind < 7:
         count = rng.randrange(0, 12)

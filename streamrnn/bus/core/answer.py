@@ -6,40 +6,14 @@ from numba import types
 
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core.batch import flush
-from streamrnn.bus.core.memory import copy, get_f32, get_i64, get_u8, put_big16, put_big32, put_u8
-from streamrnn.bus.core.msgpack import (
-    after_number,
-    constant,
-    count_of,
-    first_of,
-    put_array,
-    put_bin_header,
-    put_float,
-    put_map,
-    put_text_header,
-    put_true,
-    put_whole,
-)
-from streamrnn.bus.core.names import find, hash_of, slot_record
-from streamrnn.bus.core.save import note_kept
+from streamrnn.bus.core.msgpack import after_number, count_of, first_of
+from streamrnn.bus.core.replies import block_result, control_reply, error, part_result, result
 from streamrnn.jit import inline, kernel, part
 from streamrnn.kernels.frame import fields
 
 int64 = types.int64
 
-STREAM, SEQ, T, Y, JUMP, DUPLICATE = map(constant, ("stream", "seq", "t", "y", "jump", "duplicate"))
-EPOCH_KEY, TAG, MODEL, STREAMS, SEQS = map(constant, ("epoch", "tag", "model", "streams", "seqs"))
-JUMPS, DUPLICATES, ERROR, DETAIL, OP = map(constant, ("jumps", "duplicates", "error", "detail", "op"))
-W_PING, W_RESUME, W_RESET, W_CLOSE, W_DURABLE, W_LAST, W_STORE = map(
-    constant, ("ping", "resume", "reset", "close", "durable", "last", "store"))
 SMALL = 512  # more than the keys and short values of any reply take
-
-
-@inline
-def _raw(out, message, column):
-    """A value as it came in."""
-    copy(out, message[column], message[column + 1])
-    return out + message[column + 1]
 
 
 @inline
@@ -54,247 +28,6 @@ def _entry(desk, destination, head, head_size, between, body, body_size):
 def _reply(desk, message, body, size):
     if message[L.ORIGIN] == L.ROUTER:
         _entry(desk, L.ROUTER, message[L.PEER_AT], message[L.PEER_SIZE], message[L.ENVELOPE], body, size)
-
-
-@inline
-def _y(out, house, n, as_bin):
-    outputs = house[L.OUTPUTS]
-    at = house[L.YS] + 4 * outputs * n
-    if as_bin:
-        out = put_bin_header(out, 4 * outputs)
-        copy(out, at, 4 * outputs)
-        return out + 4 * outputs
-    if outputs < 16:
-        put_u8(out, 0x90 | outputs)
-        out += 1
-    else:
-        out = put_array(out, outputs)
-    for i in range(outputs):
-        out = put_float(out, get_f32(at + 4 * i))
-    return out
-
-
-@inline
-def _result(desk, house, message, out):
-    """A sample's result; answers where it ends."""
-    start, pairs, n = out, 2, message[L.FIRST_SAMPLE]
-    notes = get_u8(house[L.NOTES] + n)
-    out = _raw(STREAM(out + 1), message, L.STREAM_AT)
-    if message[L.SEQ_AT] != 0:
-        pairs += 1
-        out = SEQ(out)
-        if notes & L.REPEATED:
-            out = put_whole(out, _last_seq(house, n))
-        else:
-            out = _raw(out, message, L.SEQ_AT)
-    if message[L.T_AT] != 0:
-        pairs += 1
-        out = _raw(T(out), message, L.T_AT)
-    out = _y(Y(out), house, n, message[L.AS_BIN])
-    if message[L.MODEL_AT] != 0:
-        pairs += 1
-        out = _raw(MODEL(out), message, L.MODEL_AT)
-    if notes & L.JUMPED:
-        pairs += 1
-        out = put_true(JUMP(out))
-    if notes & L.REPEATED:
-        pairs += 1
-        out = put_true(DUPLICATE(out))
-    if message[L.WANTS_EPOCH]:
-        pairs += 1
-        out = put_whole(EPOCH_KEY(out), desk[L.EPOCH])
-    if message[L.TAG_AT] != 0:
-        pairs += 1
-        out = _raw(TAG(out), message, L.TAG_AT)
-    put_map(start, pairs)
-    return out
-
-
-@inline
-def _last_seq(house, n):
-    """Of a duplicate: the seq whose result it gets, noted where its handle stood."""
-    return -get_i64(house[L.HANDLES] + 8 * n)
-
-
-@inline
-def _positions(out, house, message, note):
-    """Where in a block samples have this note, as an array; the first one, and none at all, cost nothing to find."""
-    first, count = message[L.FIRST_SAMPLE], message[L.SAMPLES]
-    head, found = out, 0
-    out += 3
-    for n in range(count):
-        if get_u8(house[L.NOTES] + first + n) & note:
-            out = put_whole(out, n)
-            found += 1
-    put_u8(head, 0xDC)
-    put_big16(head + 1, found)
-    return out, found
-
-
-@inline
-def _block_result(desk, house, message, out):
-    start, pairs = out, 2
-    size = 4 * house[L.OUTPUTS] * message[L.SAMPLES]
-    out = _raw(STREAMS(out + 1), message, L.STREAM_AT)
-    if message[L.SEQ_AT] != 0:
-        pairs += 1
-        out = _raw(SEQS(out), message, L.SEQ_AT)
-    if message[L.T_AT] != 0:
-        pairs += 1
-        out = _raw(T(out), message, L.T_AT)
-    out = put_bin_header(Y(out), size)
-    copy(out, house[L.YS] + 4 * house[L.OUTPUTS] * message[L.FIRST_SAMPLE], size)
-    out += size
-    if message[L.MODEL_AT] != 0:
-        pairs += 1
-        out = _raw(MODEL(out), message, L.MODEL_AT)
-    if message[L.SEQ_AT] != 0:  # without seqs nothing jumps or comes again
-        end, found = _positions(JUMPS(out), house, message, L.JUMPED)
-        if found:
-            pairs += 1
-            out = end
-        end, found = _positions(DUPLICATES(out), house, message, L.REPEATED)
-        if found:
-            pairs += 1
-            out = end
-    if message[L.WANTS_EPOCH]:
-        pairs += 1
-        out = put_whole(EPOCH_KEY(out), desk[L.EPOCH])
-    if message[L.TAG_AT] != 0:
-        pairs += 1
-        out = _raw(TAG(out), message, L.TAG_AT)
-    put_map(start, pairs)
-    return out
-
-
-@inline
-def _digits(out, value):
-    size, rest = 1, value // 10
-    while rest > 0:
-        size, rest = size + 1, rest // 10
-    for i in range(size):
-        put_u8(out + size - 1 - i, 0x30 + value % 10)
-        value //= 10
-    return out + size
-
-
-@inline
-def _error(desk, message, out):
-    """A failure's reply: the code, and the detail with its two numbers filled in."""
-    start, pairs = out, 2
-    texts = fields(desk[L.TEXTS] + message[L.DETAIL] * 32)  # code: address, size; text: address, size
-    out = put_text_header(ERROR(out + 1), texts[1])
-    copy(out, texts[0], texts[1])
-    out = DETAIL(out + texts[1])
-    text = out + 3
-    end, at, stop = text, texts[2], texts[2] + texts[3]
-    while at < stop:
-        c = get_u8(at)
-        if c == 0x24:  # $1 or $2
-            end = _digits(end, message[L.EXPECTED] if get_u8(at + 1) == 0x31 else message[L.CAME])
-            at += 2
-        else:
-            put_u8(end, c)
-            end += 1
-            at += 1
-    put_u8(out, 0xDA)
-    put_big16(out + 1, end - text)
-    out = end
-    if message[L.STREAM_AT] != 0 and message[L.STREAM_SIZE] != 0:
-        pairs += 1
-        out = _raw(STREAM(out), message, L.STREAM_AT)
-    if message[L.SEQ_AT] != 0:
-        pairs += 1
-        out = _raw(SEQ(out), message, L.SEQ_AT)
-    if message[L.TAG_AT] != 0:
-        pairs += 1
-        out = _raw(TAG(out), message, L.TAG_AT)
-    put_map(start, pairs)
-    return out
-
-
-@inline
-def _seqs(house, message, out, durable):
-    """{id: seq} of the streams that a resume asks for."""
-    count, at = count_of(message[L.STREAM_AT]), first_of(message[L.STREAM_AT])
-    put_u8(out, 0xDF)
-    put_big32(out + 1, count)
-    out += 5
-    for _ in range(count):
-        id_at, id_size = first_of(at), count_of(at)
-        copy(out, at, id_at + id_size - at)
-        out += id_at + id_size - at
-        slot = find(house, id_at, id_size, hash_of(id_at, id_size, house[L.SEED]))
-        at = id_at + id_size
-        seq = int64(0)
-        if slot >= 0 and not durable:
-            seq = get_i64(slot_record(house, slot) + L.SLOT_SEQ)
-        elif slot >= 0 and house[L.DURABLE] != 0:
-            seq = get_i64(house[L.DURABLE] + 8 * slot)
-        out = put_whole(out, seq)
-    return out
-
-
-@part
-def _answer_to_control(desk, message, out):
-    start, kind, pairs = out, message[L.KIND], 2
-    out = OP(out + 1)
-    if kind == L.PING:
-        out = put_whole(EPOCH_KEY(W_PING(out)), desk[L.EPOCH])
-    elif kind == L.RESUME:
-        house = fields(message[L.OF_HOUSE])
-        if desk[L.KEEPS]:
-            note_kept(house)
-        pairs = 4
-        out = _seqs(house, message, W_DURABLE(W_RESUME(out)), True)
-        out = _seqs(house, message, W_LAST(out), False)
-        out = W_STORE(out)
-        put_u8(out, 0xC3 if desk[L.KEEPS] else 0xC2)
-        out += 1
-    else:
-        out = W_RESET(out) if kind == L.RESET else W_CLOSE(out)
-        out = _raw(STREAM(out), message, L.STREAM_AT)
-    if message[L.TAG_AT] != 0:
-        pairs += 1
-        out = _raw(TAG(out), message, L.TAG_AT)
-    put_map(start, pairs)
-    return out
-
-
-@part
-def _publish_part(desk, house, message, out, n, id_at, id_end, seq_at, t_at):
-    """The result of one sample of a block, as if it had come alone."""
-    start, pairs, i = out, 2, message[L.FIRST_SAMPLE] + n
-    notes = get_u8(house[L.NOTES] + i)
-    out = STREAM(out + 1)
-    copy(out, id_at, id_end - id_at)
-    out += id_end - id_at
-    if seq_at != 0:
-        pairs += 1
-        out = SEQ(out)
-        if notes & L.REPEATED:
-            out = put_whole(out, _last_seq(house, i))
-        else:
-            copy(out, seq_at, after_number(seq_at) - seq_at)
-            out += after_number(seq_at) - seq_at
-    if t_at != 0:
-        pairs += 1
-        out = T(out)
-        copy(out, t_at, after_number(t_at) - t_at)
-        out += after_number(t_at) - t_at
-    out = _y(Y(out), house, i, 1)
-    if message[L.MODEL_AT] != 0:
-        pairs += 1
-        out = _raw(MODEL(out), message, L.MODEL_AT)
-    if notes & L.JUMPED:
-        pairs += 1
-        out = put_true(JUMP(out))
-    if notes & L.REPEATED:
-        pairs += 1
-        out = put_true(DUPLICATE(out))
-    put_map(start, pairs)
-    _entry(desk, L.PUB, first_of(id_at), count_of(id_at), 0, start, out - start)
-    return out
 
 
 @inline
@@ -328,8 +61,10 @@ def _publish_block(desk, house, message):
             if not _has_room(desk, SMALL + message[L.MODEL_SIZE] + 5 * outputs):
                 desk[L.ANSWERED_PART] = n + 1
                 return False
-            out = desk[L.OUTBOX] + desk[L.OUTBOX_USED]
-            desk[L.OUTBOX_USED] = _publish_part(desk, house, message, out, n, id_at, id_end, seq_at, t_at) - desk[L.OUTBOX]
+            start = desk[L.OUTBOX] + desk[L.OUTBOX_USED]
+            end = part_result(house, message, start, n, id_at, id_end, seq_at, t_at)
+            _entry(desk, L.PUB, first_of(id_at), count_of(id_at), 0, start, end - start)
+            desk[L.OUTBOX_USED] = end - desk[L.OUTBOX]
         id_at = id_end
         if seq_at != 0:
             seq_at = after_number(seq_at)
@@ -360,15 +95,15 @@ def settle(desk):
                 )
                 end = start
             elif kind == L.SAMPLE:
-                end = _result(desk, house, message, start)
+                end = result(desk, house, message, start)
                 if desk[L.PUBLISHES]:
                     _entry(desk, L.PUB, first_of(message[L.STREAM_AT]), count_of(message[L.STREAM_AT]), 0, start, end - start)
             elif kind == L.BLOCK:
-                end = _block_result(desk, house, message, start)
+                end = block_result(desk, house, message, start)
             elif kind == L.FAILURE:
-                end = _error(desk, message, start)
+                end = error(desk, message, start)
             else:
-                end = _answer_to_control(desk, message, start)
+                end = control_reply(desk, message, start)
             if kind != L.CONTROL:
                 _reply(desk, message, start, end - start)
             desk[L.OUTBOX_USED] = end - desk[L.OUTBOX]

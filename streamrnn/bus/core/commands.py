@@ -3,9 +3,9 @@ from numba import types
 
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core.batch import count_up, touch
+from streamrnn.bus.core.controls import clear_row
 from streamrnn.bus.core.memory import get_u8, get_u32
 from streamrnn.bus.core.names import close_slot, slot_record
-from streamrnn.bus.core.take import clear_row
 from streamrnn.jit import kernel, part
 from streamrnn.kernels.frame import fields
 

@@ -8,14 +8,13 @@ from numba import types
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core.answer import settle, start_over
 from streamrnn.bus.core.batch import count_up
+from streamrnn.bus.core.clock import note_time, now
 from streamrnn.bus.core.commands import close_idle, swap_house
 from streamrnn.bus.core.libzmq import (
-    CLOCK,
     DONTWAIT,
     RCVMORE,
     RCVTIMEO,
     SNDMORE,
-    clock_gettime,
     poll,
     zmq_errno,
     zmq_getsockopt,
@@ -36,13 +35,6 @@ POKE = 17               # bytes of the name that pokes come under, the first 16 
 LOOK_AFTER = 8          # busy rounds before commands have their turn
 BUDGET = 256            # messages from one socket before the other has its turn
 LAST_WORDS = 2_000_000  # microseconds that a stopping server goes on answering what still comes
-
-
-@inline
-def now(loop):
-    """Nanoseconds."""
-    clock_gettime(int32(CLOCK), loop[L.SCRATCH])
-    return get_i64(loop[L.SCRATCH]) * 1_000_000_000 + get_i64(loop[L.SCRATCH] + 8)
 
 
 @inline
@@ -118,26 +110,6 @@ def send_all(desk, loop):
         else:
             count_up(desk, L.REPLIES_GONE if zmq_errno() == loop[L.NO_ROUTE] else L.REPLIES_FULL, 1)
     desk[L.ENTRY_COUNT] = desk[L.OUTBOX_USED] = 0
-
-
-@inline
-def bucket(nanoseconds):
-    """Four an octave."""
-    if nanoseconds < 4:
-        return max(nanoseconds, 0)
-    octave = int64(0)
-    n = nanoseconds
-    while n >= 8:
-        n >>= 1
-        octave += 1
-    return min(4 * octave + n, L.BUCKETS - 1)
-
-
-@inline
-def note_time(desk, stage, nanoseconds, messages):
-    waits = fields(desk[L.WAITS])
-    waits[stage * (L.BUCKETS + 1) + bucket(nanoseconds)] += messages
-    waits[stage * (L.BUCKETS + 1) + L.BUCKETS] += messages * nanoseconds  # and the sum
 
 
 @part

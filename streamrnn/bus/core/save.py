@@ -8,9 +8,9 @@ from numba import types
 
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core.batch import count_up
+from streamrnn.bus.core.controls import row_at
 from streamrnn.bus.core.memory import copy, get_i64, get_u8, get_u16, get_u32, put_i64, put_u8, put_u16
 from streamrnn.bus.core.names import id_of, slot_record
-from streamrnn.bus.core.take import row_at
 from streamrnn.jit import inline, kernel, part
 from streamrnn.kernels.frame import fields
 

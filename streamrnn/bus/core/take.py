@@ -7,8 +7,9 @@ from numba import types
 
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core import read as R
-from streamrnn.bus.core.batch import NO_SEQ, count_up, enter, flush, touch
+from streamrnn.bus.core.batch import NO_SEQ, count_up, enter
 from streamrnn.bus.core.codes import number
+from streamrnn.bus.core.controls import NO_MODEL, control, house_of
 from streamrnn.bus.core.hold import put_aside
 from streamrnn.bus.core.memory import clear, copy, get_i64, get_u8, put_f32, put_u8
 from streamrnn.bus.core.msgpack import DEEPEST, TRUE, after_number, count_of, first_of, is_array, is_bin, is_text, is_whole
@@ -17,7 +18,7 @@ from streamrnn.bus.core.names import close_slot, find, hash_of, open_slot, slot_
 from streamrnn.bus.core.peers import may_open, may_send, record_of
 from streamrnn.jit import inline, kernel, part
 from streamrnn.kernels.frame import fields
-from streamrnn.kernels.step import CHUNK, SHIFT, acceptable
+from streamrnn.kernels.step import acceptable
 from streamrnn.lanes import get, pointer
 
 int64 = types.int64
@@ -27,16 +28,12 @@ LONGEST_NAME = 256  # of a peer
 SLACK = 16          # bytes behind a frame that may be read, and are not used
 
 
-O_PING, O_RESUME, O_RESET, O_CLOSE, O_INFO, O_STATS, O_SNAPSHOT, O_SWAP = map(
-    R.word, ("ping", "resume", "reset", "close", "info", "stats", "snapshot", "swap"))
-(MULTIPART, NO_STREAM, NO_X, NO_BIN, UNEQUAL, BLOCK_SIZE, NEEDS_STREAM, NEEDS_STREAMS) = (
+(MULTIPART, NO_STREAM, NO_X, NO_BIN, UNEQUAL, BLOCK_SIZE) = (
     number("bad_frame", "a message"), number("bad_key", "a sample needs"), number("bad_key", "x is missing"),
-    number("bad_key", "x of a block"), number("bad_key", "streams, seqs"), number("bad_key", "a block has"),
-    number("bad_key", "this control needs a stream"), number("bad_key", "this control needs streams"))
+    number("bad_key", "x of a block"), number("bad_key", "streams, seqs"), number("bad_key", "a block has"))
 BAD_SEQ, WIDTH, BYTES, VALUE = (number("bad_seq", "a seq"), number("bad_width", "x has $2 values"),
                                 number("bad_width", "x has $2 bytes"), number("bad_value", "x has"))
-NO_MODEL, NO_OP, NOBODY, TOO_LARGE = (number("unknown_model", "no"), number("unknown_op", "ops"), number("unknown_stream", "no"),
-                                      number("too_large", "a"))
+TOO_LARGE = number("too_large", "a")
 FULL, PEER_FULL, TOO_FAST, NOT_HERE = (number("full", "this"), number("full", "one"), number("rate", "this"), number("refused", "controls"))
 T_KIND = number("bad_key", "t is")
 
@@ -76,24 +73,6 @@ def _note_what_is_readable(message, field):
             _note(message, L.SEQ_AT, field, R.SEQ)
 
 
-@inline
-def _house(desk, field):
-    """The house that the frame names, the first one if it names none; 0 if there is no such house."""
-    houses = fields(desk[L.HOUSES])
-    if field[R.MODEL] == 0:
-        return houses[0]
-    name, size = first_of(field[R.MODEL]), count_of(field[R.MODEL])
-    for n in range(desk[L.HOUSE_COUNT]):
-        house = fields(houses[n])
-        if house[L.NAME_SIZE] == size:
-            same = True
-            for i in range(size):
-                same &= get_u8(house[L.NAME] + i) == get_u8(name + i)
-            if same:
-                return houses[n]
-    return int64(0)
-
-
 @part
 def _values(house, at, as_bin, n):
     """x of one sample, as an array of numbers or bin, into place n; are all values such as the model takes?"""
@@ -128,7 +107,7 @@ def _sample(desk, field, message):
         return NO_X, int64(0), int64(0)
     if field[R.T] != 0 and is_array(field[R.T]):
         return T_KIND, int64(0), int64(0)
-    address = _house(desk, field)
+    address = house_of(desk, field)
     if address == 0:
         return NO_MODEL, int64(0), int64(0)
     house = fields(address)
@@ -189,7 +168,7 @@ def _block(desk, field, message):
     for key in (R.SEQS, R.T):
         if field[key] != 0 and count_of(field[key]) != count:
             return UNEQUAL, count, count_of(field[key])
-    address = _house(desk, field)
+    address = house_of(desk, field)
     if address == 0:
         return NO_MODEL, int64(0), int64(0)
     house = fields(address)
@@ -257,71 +236,6 @@ def _slots(desk, house, field, message, count):
     return detail
 
 
-@part
-def _control(desk, field, message):
-    """(detail or FINE, expected, came)"""
-    op_at, op_size = first_of(field[R.OP]), count_of(field[R.OP])
-    op = R.short_word(op_at, op_size) if op_size <= 8 else int64(0)
-    if op == O_PING:
-        message[L.KIND] = L.PING
-        return R.FINE, int64(0), int64(0)
-    if op in (O_INFO, O_STATS, O_SNAPSHOT, O_SWAP):
-        message[L.KIND] = L.CONTROL
-        return R.FINE, int64(0), int64(0)
-    if op != O_RESUME and op != O_RESET and op != O_CLOSE:
-        return NO_OP, int64(0), int64(0)
-    if op == O_RESUME and field[R.STREAMS] == 0:
-        return NEEDS_STREAMS, int64(0), int64(0)
-    if op != O_RESUME and field[R.STREAM] == 0:
-        return NEEDS_STREAM, int64(0), int64(0)
-    address = _house(desk, field)
-    if address == 0:
-        return NO_MODEL, int64(0), int64(0)
-    message[L.OF_HOUSE] = address
-    house = fields(address)
-    if op == O_RESUME:
-        at = first_of(field[R.STREAMS])
-        for _ in range(count_of(field[R.STREAMS])):
-            id_at, id_size = first_of(at), count_of(at)
-            wrong = R.wrong_id(id_at, id_size)
-            if wrong != R.FINE:
-                return wrong, int64(0), id_size
-            at = id_at + id_size
-        message[L.KIND], message[L.STREAM_AT], message[L.STREAM_SIZE] = L.RESUME, field[R.STREAMS], 0
-        flush(desk, house)
-        return R.FINE, int64(0), int64(0)
-    id_at, id_size = first_of(field[R.STREAM]), count_of(field[R.STREAM])
-    wrong = R.wrong_id(id_at, id_size)
-    if wrong != R.FINE:
-        return wrong, int64(0), id_size
-    slot = find(house, id_at, id_size, hash_of(id_at, id_size, house[L.SEED]))
-    if slot < 0:
-        return NOBODY, int64(0), int64(0)
-    flush(desk, house)
-    clear_row(house, slot)
-    if op == O_RESET:
-        message[L.KIND] = L.RESET
-    else:
-        message[L.KIND] = L.CLOSE
-        close_slot(house, slot)
-        count_up(desk, L.CLOSED_STREAMS, 1)
-    if desk[L.KEEPS]:
-        touch(house, slot)
-    return R.FINE, int64(0), int64(0)
-
-
-@inline
-def row_at(house, slot):
-    """Where a slot's row lies."""
-    return fields(house[L.CHUNKS])[(slot >> SHIFT) * 2] + 4 * house[L.STRIDE] * (slot & (CHUNK - 1))
-
-
-@inline
-def clear_row(house, slot):
-    clear(row_at(house, slot), 4 * house[L.STRIDE])
-    clear(house[L.LASTS] + 4 * house[L.OUTPUTS] * slot, 4 * house[L.OUTPUTS])
-
-
 @inline
 def room_for_another(desk):
     """Is there room for the largest message there can be?"""
@@ -373,7 +287,7 @@ def _sort(desk, field, message):
     if field[R.OP] != 0:
         if message[L.ORIGIN] == L.PULL:
             return NOT_HERE, int64(0), int64(0)
-        return _control(desk, field, message)
+        return control(desk, field, message)
     block = field[R.STREAMS] != 0
     if desk[L.RATE] > 0 and desk[L.RELEASING] == 0 and not may_send(desk, message, count_of(field[R.STREAMS]) if block else int64(1)):
         return TOO_FAST, desk[L.RATE], int64(0)
