@@ -1,7 +1,8 @@
 """The store's thread: pages that the loop copied go into the state file; what is durable goes back to the loop.
 
 It never holds up the loop. When the file cannot be written it says so, tries again every second, and nothing is acknowledged
-meanwhile. It takes at most a tenth of one core: cycles come further apart when there is more to write.
+meanwhile. It takes at most a tenth of one core, spread evenly: after each page it rests nine times as long as that took, unless
+somebody waits for a snapshot.
 """
 import logging
 import os
@@ -21,10 +22,10 @@ log = logging.getLogger("streamrnn.bus")
 
 
 class Keeper:
-    """`notes`: our end of the loop's pipe; `every`: seconds between two cycles, at least."""
+    """`notes`: our end of the loop's pipe."""
 
-    def __init__(self, store, desk, notes, runner_table, every, swapped, poke):
-        self.store, self._desk, self._notes, self._loop, self._every = store, desk, notes, runner_table, every
+    def __init__(self, store, desk, notes, swapped, poke):
+        self.store, self._desk, self._notes = store, desk, notes
         self._poke = poke          # wakes the loop
         self._swapped = swapped    # called with a place, when the file knows of the swap
         self.failing = None        # why nothing can be written at the moment
@@ -34,10 +35,17 @@ class Keeper:
         self._cycle = 0            # the last one asked for that is durable
         self._ended = threading.Condition()
         self._giving_up = threading.Event()
+        self._hurry = threading.Event()  # somebody waits: no rests
+        self._asked = 0
         self._thread = threading.Thread(target=self._run, name="streamrnn-keeper", daemon=True)
 
     def start(self):
         self._thread.start()
+
+    def hurry(self, cycle=float("inf")):
+        """No rests until this cycle is durable."""
+        self._asked = max(self._asked, cycle)
+        self._hurry.set()
 
     def finish(self, timeout):
         """After the loop has ended and QUIT was sent: wait until all is written. False if it could not be."""
@@ -53,27 +61,27 @@ class Keeper:
 
     def _run(self):
         _step_back()
-        spent = 0.0
         while True:
             note = self._notes.recv()
             first, second = (int.from_bytes(note[i:i + 8], "little", signed=True) for i in (0, 8))
             if first == L.QUIT:
                 return
             if first == L.END_OF_CYCLE:
-                self._loop[L.SAVE_EVERY] = round(1e6 * max(self._every, spent * (1 / SHARE - 1)))
-                spent, self.kept_at = 0.0, time.monotonic()
+                self.kept_at = time.monotonic()
                 with self._ended:
                     self._cycle = second
+                    if second >= self._asked:
+                        self._hurry.clear()
                     self._ended.notify_all()
                 continue
             began = time.thread_time()
             work = partial(self._swap, second) if first == L.SWAPPED else partial(self._keep, self._desk.by_address[first], second)
             if not self._until_it_works(work):
                 return
-            spent += time.thread_time() - began
             with suppress(zmq.ZMQError):  # the loop may have ended
                 self._notes.send(b"kept", zmq.DONTWAIT)
                 self._poke()
+            self._hurry.wait((time.thread_time() - began) * (1 / SHARE - 1))
 
     def _until_it_works(self, work):
         """However often it takes; False if told to give up."""

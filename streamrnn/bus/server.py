@@ -103,9 +103,7 @@ class Server:
             self.watches = [TimeToLive(self.desk, ttl)] if ttl else []
             self.watches += [Silence(self.desk, silent)] if silent else []
             self._control = Control(self, control_end, self._context, for_control)
-            self._keeper = (
-                Keeper(self.store, self.desk, keeper_end, self._runner.table, save_every, self.swapped, for_keeper) if self.store else None
-            )
+            self._keeper = Keeper(self.store, self.desk, keeper_end, self.swapped, for_keeper) if self.store else None
         except BaseException:
             self._close()
             raise
@@ -158,6 +156,8 @@ class Server:
             if self._stopped:
                 return True
             self._stopped = True
+        if self._keeper:
+            self._keeper.hurry()
         self._control.call(lambda: self._control.send(L.STOP))
         self._runner.join()
         self._control.stop()
@@ -233,6 +233,7 @@ class Server:
         if not self._keeper:
             raise StateError("this server keeps no state file: start it with --state PATH")
         cycle = next(self._cycles)
+        self._keeper.hurry(cycle)
         self._control.send(L.SAVE, cycle)
         threading.Thread(target=lambda: then(self._keeper.wait_for(cycle, timeout)), daemon=True).start()
 

@@ -74,17 +74,17 @@ class View:
         names = ", ".join(f"{model['name'] or 'model'} ({model['inputs']} -> {model['outputs']})" for model in self._info["models"])
         table = Table(title=f"{self._endpoint}: {names}", title_justify="left", header_style="bold")
         for column in ("", "now", "since the start"):
-            table.add_column(column, justify="left" if not column else "right")
+            table.add_column(column, justify="left" if not column else "right", no_wrap=not column)
         table.add_row("samples a second", f"{rate('samples'):,.0f}", f"{new['samples']:,}")
         table.add_row("frames a second", f"{rate('frames_in'):,.0f}", f"{new['frames_in']:,}")
         p50, p99, p999 = self._latencies()
         whole = new["latency_us"]["whole"]
-        table.add_row("in the loop, p50 / p99 / p99.9", f"{p50:,.1f} / {p99:,.1f} / {p999:,.1f} us",
+        table.add_row("loop p50 / p99 / p99.9", f"{p50:,.1f} / {p99:,.1f} / {p999:,.1f} us",
                       " / ".join(f"{whole[key]:,.1f}" for key in ("p50", "p99", "p99.9")) + " us")
         table.add_row("streams", f"{new['streams']:,}", f"{new['opened']:,} opened, {new['closed']:,} closed")
         table.add_row("silent streams", f"{new['silent']:,}", "")
         dropped = lambda stats: stats["replies_gone"] + stats["replies_full"] + stats["published_full"]
-        table.add_row("dropped replies and results", f"{dropped(new) - dropped(old):,}", f"{dropped(new):,}",
+        table.add_row("dropped replies", f"{dropped(new) - dropped(old):,}", f"{dropped(new):,}",
                       style="red" if dropped(new) > dropped(old) else None)
         errors = ", ".join(f"{code} {count:,}" for code, count in new["by_error"].items())
         table.add_row("errors", f"{new['errors'] - old['errors']:,}", errors or "0", style="red" if new["errors"] > old["errors"] else None)
