@@ -26,6 +26,7 @@ from streamrnn.errors import ConfigError, StateError
 from streamrnn.model.model import Model, load
 
 log = logging.getLogger("streamrnn.bus")
+PUBLISHED = 20   # times as many results as replies may wait: they are small
 PATIENCE = 10.0  # seconds for the last pages to be written at the end
 
 
@@ -46,7 +47,7 @@ class Server:
     server_key   path of a CURVE secret key file; `allow`: a folder of public keys of clients that may connect
     insecure     bind beyond this machine without CURVE
     swap_from    a folder from which clients may swap in models; None: they may not
-    hwm          messages that wait for a slow peer before they are dropped and counted
+    hwm          replies that wait for a slow peer before they are dropped and counted; results for a slow consumer: 20 times
     context      a zmq.Context to use (for inproc); one of its own otherwise
     """
 
@@ -69,7 +70,7 @@ class Server:
         allow=None,
         insecure=False,
         swap_from=None,
-        hwm=100_000,
+        hwm=5_000,
         context=None,
         compiled=True,
     ):
@@ -121,10 +122,11 @@ class Server:
     def _bind(self, name, endpoint, hwm, limits):
         socket = self._context.socket({"router": zmq.ROUTER, "pull": zmq.PULL, "publish": zmq.PUB}[name])
         self._closing.append(socket)
-        socket.set_hwm(hwm)
+        socket.sndhwm = PUBLISHED * hwm if name == "publish" else hwm
+        socket.rcvhwm = min(hwm, 1000)                           # then TCP makes the peer wait
         socket.linger = 1000
         if name != "publish":
-            socket.setsockopt(zmq.MAXMSGSIZE, 4 * limits.frame)  # what is somewhat too large gets an error, the rest is cut off
+            socket.setsockopt(zmq.MAXMSGSIZE, 2 * limits.frame)  # what is somewhat too large gets an error, the rest is cut off
         if name == "router":
             socket.setsockopt(zmq.ROUTER_MANDATORY, 1)           # so that replies nobody takes are counted
             socket.setsockopt(zmq.ROUTER_HANDOVER, 1)            # a peer that comes back under its name is the same one

@@ -31,7 +31,8 @@ def options(parser):
     limits.add_argument("--max-frame", type=int, default=1 << 20, metavar="BYTES", help="1 MiB")
     limits.add_argument("--streams-per-peer", type=int, default=0, metavar="N", help="that one peer may open; no limit")
     limits.add_argument("--rate", type=int, default=0, metavar="N", help="samples a second from one peer; no limit")
-    limits.add_argument("--hwm", type=int, default=100_000, metavar="N", help="messages that wait for a slow peer; 100,000")
+    limits.add_argument("--hwm", type=int, default=5_000, metavar="N",
+                        help="replies that wait for a slow peer (results for a slow consumer: 20 times as many); 5,000")
     limits.add_argument("--server-key", metavar="FILE", help="encrypt with CURVE: the server's secret key (streamrnn keys)")
     limits.add_argument("--allow", metavar="FOLDER", help="only clients whose public keys lie in this folder")
     limits.add_argument("--insecure", action="store_true", help="bind beyond this machine without CURVE")
