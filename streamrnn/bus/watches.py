@@ -17,9 +17,9 @@ class Watch:
         self.desk, self.seconds = desk, seconds
 
     def idle(self, house):
-        """Seconds without a sample and whether there is a stream, for each slot."""
+        """Of each slot: seconds without a sample, whether there is a stream, and when it was last seen; as of one moment."""
         now = np.uint32(self.desk.now // L.SEEN_UNIT)
-        seen = house.column(L.SLOT_SEEN, np.uint32)
+        seen = house.column(L.SLOT_SEEN, np.uint32).copy()  # the loop goes on writing there
         passed = (now - seen).astype(np.int32)  # a moment below zero, if it spoke just now
         return passed / SECOND, house.column(L.SLOT_ID_SIZE, np.uint8) > 0, seen
 

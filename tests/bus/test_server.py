@@ -239,6 +239,8 @@ def test_idle_streams_are_closed_and_silent_ones_reported(serve, dealer, context
     peer.ask(stream="a", seq=1, x=[1, 2, 3])
     peer.ask(stream="b", seq=1, x=[1, 2, 3])
     listen("silent", "a")
+    listen("silent", "b")
+    time.sleep(0.5)  # so that a look between the two ends of life is certain
     peer.ask(stream="a", seq=2, x=[1, 2, 3])
     listen("speaks", "a")
     listen("closed", "b")
