@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import streamrnn as sr
-from streamrnn.errors import InputError, ServerRefused, TimedOut
+from streamrnn.bus.security import make_keys
+from streamrnn.errors import ConfigError, FileError, InputError, ServerRefused, TimedOut
 
 
 def test_a_client_steps_streams(model, serve, context, rng):
@@ -85,3 +86,21 @@ def test_the_async_client(model, serve, rng):
     engine = sr.Engine(model)
     assert np.stack([result.y for result in results]).tobytes() == engine.step_many([f"s{n}" for n in range(50)], x).tobytes()
     assert many.tobytes() == engine.step_many([f"s{n}" for n in range(50)], x).tobytes()
+
+
+def test_keys(serve, context, tmp_path):
+    make_keys(tmp_path, ["server"])
+    make_keys(tmp_path / "clients", ["pump", "stranger"])
+    (tmp_path / "clients" / "stranger.key").unlink()
+    server = serve(server_key=tmp_path / "server.key_secret", allow=tmp_path / "clients")
+    keys = lambda name: {"server_key": tmp_path / "server.key", "key": tmp_path / "clients" / f"{name}.key_secret", "context": context}
+    endpoint = server.endpoints["router"]
+    with sr.Client(endpoint, **keys("pump")) as client, sr.Producer(endpoint, **keys("pump")) as producer:
+        assert client.step("a", [1, 2, 3], seq=1).seq == 1 and producer.send("a", [1, 2, 3]) == 2
+    for wrong in (keys("stranger"), {"context": context}):
+        with sr.Client(endpoint, timeout=0.5, **wrong) as client, pytest.raises(TimedOut, match="keys"):
+            client.ping()
+    with pytest.raises(FileError, match="streamrnn keys"):
+        sr.Client(endpoint, server_key=tmp_path / "none.key", context=context)
+    with pytest.raises(ConfigError, match="key_secret"):
+        sr.Client(endpoint, server_key=tmp_path / "server.key", key=tmp_path / "server.key", context=context)

@@ -7,7 +7,7 @@ from numba import types
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core.batch import flush
 from streamrnn.bus.core.msgpack import after_number, count_of, first_of
-from streamrnn.bus.core.replies import block_result, control_reply, error, part_result, result
+from streamrnn.bus.core.replies import block_result, control_reply, error, sample_result
 from streamrnn.jit import inline, kernel, part
 from streamrnn.kernels.frame import fields
 
@@ -62,7 +62,7 @@ def _publish_block(desk, house, message):
                 desk[L.ANSWERED_PART] = n + 1
                 return False
             start = desk[L.OUTBOX] + desk[L.OUTBOX_USED]
-            end = part_result(house, message, start, n, id_at, id_end, seq_at, t_at)
+            end = sample_result(desk, house, message, start, message[L.FIRST_SAMPLE] + n, id_at, id_end, seq_at, t_at, 1, 0)
             _entry(desk, L.PUB, first_of(id_at), count_of(id_at), 0, start, end - start)
             desk[L.OUTBOX_USED] = end - desk[L.OUTBOX]
         id_at = id_end
@@ -95,7 +95,9 @@ def settle(desk):
                 )
                 end = start
             elif kind == L.SAMPLE:
-                end = result(desk, house, message, start)
+                id_at = message[L.STREAM_AT]
+                end = sample_result(desk, house, message, start, message[L.FIRST_SAMPLE], id_at, id_at + message[L.STREAM_SIZE],
+                                    message[L.SEQ_AT], message[L.T_AT], message[L.AS_BIN], 1)
                 if desk[L.PUBLISHES]:
                     _entry(desk, L.PUB, first_of(message[L.STREAM_AT]), count_of(message[L.STREAM_AT]), 0, start, end - start)
             elif kind == L.BLOCK:

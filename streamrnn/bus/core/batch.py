@@ -37,7 +37,9 @@ def flush(desk, house):
         far = int64(house[L.NEXT] * house[L.STRIDE] > NEAR)
         call_steps(house[L.STEPS], (house[L.PROGRAM], house[L.CHUNKS], handles, x, lengths, y, first, count, house[L.WORK], int64(1), far))
         for n in range(first, count):
-            copy(house[L.LASTS] + 4 * outputs * handles[n], house[L.YS] + 4 * outputs * n, 4 * outputs)
+            target, source = house[L.LASTS] + 4 * outputs * handles[n], house[L.YS] + 4 * outputs * n
+            for i in range(outputs):
+                put_u32(target + 4 * i, get_u32(source + 4 * i))
         count_up(desk, L.SAMPLES_STEPPED, count - first)
         house[L.FIRST] = count
         house[L.MARK] += 1

@@ -72,13 +72,13 @@ FREE_PAGE, FULL_PAGE, KEPT_PAGE = range(3)
     ROUTER_SOCKET, PULL_SOCKET, PUB_SOCKET,  # libzmq's own handles; 0: there is none
     PIPE_SOCKET, KEEPER_SOCKET,              # inproc pairs: to the thread for controls, to the one for the store
     POLL, POLL_COUNT, SCRATCH, COMMAND_ROOM,  # descriptors to wait for; room for a command, and its bytes
-    TIMEOUT, POKES,                          # of the ROUTER's receive, in milliseconds; the name that pokes come under
+    TIMEOUT, POKES, WAITED_FOR,              # of the ROUTER's receive, in milliseconds; the name of pokes; the last wait, in nanoseconds
     SPIN,                                    # microseconds to look again before it sleeps
     NEXT_SAVE, SAVE_EVERY, SAVING, ASKED, CYCLE,  # when the store is due (microseconds), a cycle is under way, which ones were asked for
     STOPPING, BUSY_ROUNDS,
     NO_ROUTE, AGAIN, TERMINATED,             # values of errno
     LOOP,
-) = range(23)
+) = range(24)
 END_OF_CYCLE, SWAPPED, QUIT = -1, -2, -3                # notes for the store's thread, besides pages
 STOP, SEND, PUBLISH, CLOSE_IDLE, SAVE, SWAP = range(6)  # commands that come through the pipe
 

@@ -32,6 +32,7 @@ from streamrnn.kernels.frame import fields
 
 int64, int32 = types.int64, types.int32
 POKE = 17               # bytes of the name that pokes come under, the first 16 are this server's secret
+CALM = 5000             # nanoseconds without a message after which the next one is probably alone as well
 LOOK_AFTER = 8          # busy rounds before commands have their turn
 BUDGET = 256            # messages from one socket before the other has its turn
 LAST_WORDS = 2_000_000  # microseconds that a stopping server goes on answering what still comes
@@ -117,8 +118,10 @@ def serve_round(desk, loop, wait):
     """Everything that is there now, answered: how many messages. With `wait`, one message, as soon as there is one."""
     start = now(loop)
     if wait:
+        began = start
         got = int64(receive(desk, loop, loop[L.ROUTER_SOCKET], L.ROUTER, 0))
         start = now(loop)
+        loop[L.WAITED_FOR] = start - began
         desk[L.NOW] = start // 1000 - desk[L.STARTED]
     else:
         got = gather(desk, loop)
@@ -286,8 +289,12 @@ def serve(desk, loop):
         desk[L.NOW] = now(loop) // 1000 - desk[L.STARTED]
         listens = loop[L.STOPPING] == 0 or desk[L.NOW] < loop[L.STOPPING]
         got = serve_round(desk, loop, wait) if listens else 0
+        calm = wait and got > 0 and loop[L.WAITED_FOR] > CALM
         wait = False
         more = save_round(desk, loop) if desk[L.KEEPS] else False
+        if calm and not more and loop[L.STOPPING] == 0 and loop[L.BUSY_ROUNDS] < LOOK_AFTER:
+            wait = sleep(desk, loop)  # one question at a time: whatever else is wanted comes with a poke
+            continue
         if got > 0:
             quiet_since = desk[L.NOW]
             loop[L.BUSY_ROUNDS] += 1

@@ -187,7 +187,19 @@ def wrong_id(at, size):
         return NO_BYTES
     if get_u8(at) == 0x21:
         return OWN_ID
-    return FINE if is_utf8(at, size) else NO_UTF8
+    return FINE if is_ascii(at, size) or is_utf8(at, size) else NO_UTF8
+
+
+@inline
+def is_ascii(at, size):
+    """Eight bytes at a time; up to seven behind the last one are read, but not used."""
+    high = uint64(0)
+    while size > 8:
+        high |= get_u64(at)
+        at += 8
+        size -= 8
+    high |= get_u64(at) & (~uint64(0) >> uint64(64 - 8 * size))
+    return high & uint64(0x8080808080808080) == uint64(0)
 
 
 @inline

@@ -59,42 +59,6 @@ def _y(out, house, n, as_bin):
 
 
 @inline
-def result(desk, house, message, out):
-    """A sample's result; answers where it ends."""
-    start, pairs, n = out, 2, message[L.FIRST_SAMPLE]
-    notes = get_u8(house[L.NOTES] + n)
-    out = _raw(STREAM(out + 1), message, L.STREAM_AT)
-    if message[L.SEQ_AT] != 0:
-        pairs += 1
-        out = SEQ(out)
-        if notes & L.REPEATED:
-            out = put_whole(out, _last_seq(house, n))
-        else:
-            out = _raw(out, message, L.SEQ_AT)
-    if message[L.T_AT] != 0:
-        pairs += 1
-        out = _raw(T(out), message, L.T_AT)
-    out = _y(Y(out), house, n, message[L.AS_BIN])
-    if message[L.MODEL_AT] != 0:
-        pairs += 1
-        out = _raw(MODEL(out), message, L.MODEL_AT)
-    if notes & L.JUMPED:
-        pairs += 1
-        out = put_true(JUMP(out))
-    if notes & L.REPEATED:
-        pairs += 1
-        out = put_true(DUPLICATE(out))
-    if message[L.WANTS_EPOCH]:
-        pairs += 1
-        out = put_whole(EPOCH_KEY(out), desk[L.EPOCH])
-    if message[L.TAG_AT] != 0:
-        pairs += 1
-        out = _raw(TAG(out), message, L.TAG_AT)
-    put_map(start, pairs)
-    return out
-
-
-@inline
 def _last_seq(house, n):
     """Of a duplicate: the seq whose result it gets, noted where its handle stood."""
     return -get_i64(house[L.HANDLES] + 8 * n)
@@ -141,13 +105,8 @@ def block_result(desk, house, message, out):
         if found:
             pairs += 1
             out = end
-    if message[L.WANTS_EPOCH]:
-        pairs += 1
-        out = put_whole(EPOCH_KEY(out), desk[L.EPOCH])
-    if message[L.TAG_AT] != 0:
-        pairs += 1
-        out = _raw(TAG(out), message, L.TAG_AT)
-    put_map(start, pairs)
+    out, more = _epoch_and_tag(desk, message, out)
+    put_map(start, pairs + more)
     return out
 
 
@@ -246,27 +205,22 @@ def control_reply(desk, message, out):
 
 
 @part
-def part_result(house, message, out, n, id_at, id_end, seq_at, t_at):
-    """The result of one sample of a block, as if it had come alone."""
-    start, pairs, i = out, 2, message[L.FIRST_SAMPLE] + n
-    notes = get_u8(house[L.NOTES] + i)
-    out = STREAM(out + 1)
-    copy(out, id_at, id_end - id_at)
-    out += id_end - id_at
+def sample_result(desk, house, message, out, n, id_at, id_end, seq_at, t_at, as_bin, alone):
+    """Of the sample at place n; the raw values of its id, seq and t lie where they came. `alone`: not as one of a block."""
+    start, pairs = out, 2
+    notes = get_u8(house[L.NOTES] + n)
+    out = _span(STREAM(out + 1), id_at, id_end)
     if seq_at != 0:
         pairs += 1
         out = SEQ(out)
         if notes & L.REPEATED:
-            out = put_whole(out, _last_seq(house, i))
+            out = put_whole(out, _last_seq(house, n))
         else:
-            copy(out, seq_at, after_number(seq_at) - seq_at)
-            out += after_number(seq_at) - seq_at
+            out = _span(out, seq_at, after_number(seq_at))
     if t_at != 0:
         pairs += 1
-        out = T(out)
-        copy(out, t_at, after_number(t_at) - t_at)
-        out += after_number(t_at) - t_at
-    out = _y(Y(out), house, i, 1)
+        out = _span(T(out), t_at, after_number(t_at))
+    out = _y(Y(out), house, n, as_bin)
     if message[L.MODEL_AT] != 0:
         pairs += 1
         out = _raw(MODEL(out), message, L.MODEL_AT)
@@ -276,5 +230,27 @@ def part_result(house, message, out, n, id_at, id_end, seq_at, t_at):
     if notes & L.REPEATED:
         pairs += 1
         out = put_true(DUPLICATE(out))
+    if alone:
+        out, more = _epoch_and_tag(desk, message, out)
+        pairs += more
     put_map(start, pairs)
     return out
+
+
+@inline
+def _span(out, at, end):
+    copy(out, at, end - at)
+    return out + end - at
+
+
+@inline
+def _epoch_and_tag(desk, message, out):
+    """What ends a reply, if it was asked for; and how many pairs that is."""
+    pairs = 0
+    if message[L.WANTS_EPOCH]:
+        pairs += 1
+        out = put_whole(EPOCH_KEY(out), desk[L.EPOCH])
+    if message[L.TAG_AT] != 0:
+        pairs += 1
+        out = _raw(TAG(out), message, L.TAG_AT)
+    return out, pairs
