@@ -229,6 +229,26 @@ def _where_positive(x, a):
     return lambda x, a: a if x > np.float32(0) else np.float32(0)
 
 
+def choose(x, a, b):
+    """a where x > 0, else b; so b where x is no number."""
+    return a if x > 0 else b
+
+
+@intrinsic
+def _choose_lanes(typing, x, a, b):
+    def lower(context, builder, sig, args):
+        x, a, b = _widen(builder, args, sig.args)
+        return builder.select(builder.fcmp_ordered(">", x, ir.Constant(VECTOR, [0.0] * LANES)), a, b)
+    return lanes(x, a, b), lower
+
+
+@overload(choose)
+def _choose(x, a, b):
+    if _wide(x, a, b):
+        return lambda x, a, b: _choose_lanes(x, a, b)
+    return lambda x, a, b: a if x > np.float32(0) else b
+
+
 def power_of_two(x):
     """2**n for a whole number n in [-126, 127] held in a float: its exponent bits, nothing rounded."""
     return np.int32((int(x) + 127) << 23).view(np.float32)
@@ -255,6 +275,24 @@ def _power_of_two(x):
     return lambda x: _power_float(x)
 
 
+def exponent(x):
+    """The whole number n with 2**n <= x < 2**(n+1), of a normal float above 0, as a float: its exponent bits."""
+    return np.float32((int(np.float32(x).view(np.int32)) >> 23) - 127)
+
+
+@intrinsic
+def _exponent(typing, x):
+    def lower(context, builder, sig, args):
+        bits = builder.lshr(builder.bitcast(args[0], INT), INT(23))
+        return builder.sitofp(builder.sub(bits, INT(127)), FLOAT)
+    return types.float32(types.float32), lower
+
+
+@overload(exponent)
+def _exponent_of(x):
+    return lambda x: _exponent(x)
+
+
 def root(x):
     return np.sqrt(np.float32(x))
 
@@ -266,8 +304,17 @@ def _root(typing, x):
     return types.float32(types.float32), lower
 
 
+@intrinsic
+def _root_lanes(typing, x):
+    def lower(context, builder, sig, args):
+        return emit_call(builder, "llvm.sqrt", VECTOR, args[0])
+    return lanes(lanes), lower
+
+
 @overload(root)
-def _root_float(x):
+def _root_of(x):
+    if x == lanes:
+        return lambda x: _root_lanes(x)
     return lambda x: _root(x)
 
 
@@ -291,3 +338,17 @@ _operator(operator.add, "fadd")
 _operator(operator.sub, "fsub")
 _operator(operator.mul, "fmul")
 _operator(operator.truediv, "fdiv")
+
+
+@intrinsic
+def _negative(typing, a):
+    def lower(context, builder, sig, args):
+        return builder.fneg(args[0])
+    return lanes(lanes), lower
+
+
+@overload(operator.neg)
+def _negated(a):
+    if a == lanes:
+        return lambda a: _negative(a)
+    return None

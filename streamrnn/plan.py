@@ -55,6 +55,8 @@ class Plan:
         self.signature = blake2b(repr(config).encode(), digest_size=8).hexdigest()  # whose a row is, whatever the weights
         self.segments = []
         self.stride = self.work_size = self.kept_size = self.back_size = self.vocabulary = 0
+        self.board = self.memory = None  # of a detector: where its parts meet, and the first one's state
+        self.sensors, self.timed, self.report = (), False, None  # its sensors, whether samples bring a clock, its columns by name
         self.masks = []       # of dropout: (offset in the work space, size, layer)
         self.layer = ""       # whose turn it is: names its segments and finds its tensors
         self._rows, self._weights = [], []
@@ -76,6 +78,14 @@ class Plan:
 
     def tokens(self, vocabulary):
         self.vocabulary = vocabulary
+
+    def memory_of_forecast(self, sensors):
+        """Where a detector's first part looks for the last step's forecast: the second vector of its state."""
+        return self.memory._replace(offset=self.memory.offset + padded(sensors))
+
+    def gaps(self):
+        """A sample may hold NaN: a missing reading."""
+        self.vocabulary = frame.GAPS
 
     def masked(self, size, layer):
         """A work vector with as many factors behind it, which training hands in for each step."""

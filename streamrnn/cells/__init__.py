@@ -1,10 +1,27 @@
 """Every cell there is, named in one place: a new cell is one file and one name in CELLS."""
 from streamrnn.cells import activation, dense, dropout, embedding, gru, layernorm, lstm, plumbing, rnn, scale
+from streamrnn.cells.monitors import (
+    alarm, echo, forecast, intake, level, novelty, patterns, recursive, regress, report, season, surprise,
+)
+from streamrnn.errors import ConfigError
 
-CELLS = (plumbing, rnn, lstm, gru, dense, activation, embedding, layernorm, dropout, scale)
+CELLS = (plumbing, rnn, lstm, gru, dense, activation, embedding, layernorm, dropout, scale,
+         intake, season, recursive, regress, forecast, surprise, level, patterns, novelty, echo, alarm, report)
 
 STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES)
 """What the kernels run; a stage's number in a plan is its position here."""
 
 LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}
 """What a model file names."""
+
+
+def layer_of(config):
+    """The layer of a saved configuration."""
+    entry = dict(config)
+    kind = entry.pop("kind", None)
+    if kind not in LAYERS:
+        raise ConfigError(f"unknown layer kind {kind!r}: this version knows {', '.join(LAYERS)}")
+    try:
+        return LAYERS[kind](**entry)
+    except TypeError as error:
+        raise ConfigError(f"layer {kind!r} cannot be built from {entry}: {error}") from None

@@ -10,8 +10,9 @@ from numba.extending import intrinsic
 
 from streamrnn.lanes import FLOAT, LONG, floats
 
-# the program's header
+# the program's header; TOKENS: a vocabulary, 0: any finite numbers, GAPS: and NaN, a missing reading
 STAGES, INPUTS_OF_MODEL, OUTPUTS_OF_MODEL, STRIDE, WORK_SIZE, TOKENS, ARENA, HEADER = range(8)
+GAPS = -1
 # a stage's row; BUFFERS are the places that a gated unit reads, then those it writes
 # and, for training, where its sums are kept, where the arena packed for the way back has its weights, and whether the
 # gradient of its source is wanted

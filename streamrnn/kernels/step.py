@@ -44,11 +44,16 @@ def next_sample(frame, width, streams, inputs, outputs):
 
 @inline
 def acceptable(x, count, tokens):
-    """Are all values finite, and whole numbers below `tokens` where the model takes tokens?"""
+    """Are all values such as the model takes (frame.TOKENS)?"""
     wrong = 0
-    for k in range(count):
-        v = get(x, k)
-        wrong |= v - v != 0  # not a number for inf and NaN alike
+    if tokens == frames.GAPS:
+        for k in range(count):
+            v = get(x, k)
+            wrong |= (v - v != 0) & (v == v)
+    else:
+        for k in range(count):
+            v = get(x, k)
+            wrong |= v - v != 0  # not a number for inf and NaN alike
     if tokens > 0 and wrong == 0:
         for k in range(count):
             v = get(x, k)

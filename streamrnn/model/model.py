@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from streamrnn.cells import LAYERS
+from streamrnn.cells import layer_of
 from streamrnn.cells.base import Layer
 from streamrnn.data import tokens as vocabulary
 from streamrnn.errors import ConfigError
@@ -109,18 +109,9 @@ class Model:
 
     @classmethod
     def from_config(cls, config, tensors=None, seed=0):
-        def layer(entry):
-            entry = dict(entry)
-            kind = entry.pop("kind", None)
-            if kind not in LAYERS:
-                raise ConfigError(f"unknown layer kind {kind!r}: this version knows {', '.join(LAYERS)}")
-            try:
-                return LAYERS[kind](**entry)
-            except TypeError as error:
-                raise ConfigError(f"layer {kind!r} cannot be built from {entry}: {error}") from None
         try:
-            layers = [layer(entry) for entry in config["layers"]]
-            heads = {name: [layer(entry) for entry in stack] for name, stack in config.get("heads", {}).items()}
+            layers = [layer_of(entry) for entry in config["layers"]]
+            heads = {name: [layer_of(entry) for entry in stack] for name, stack in config.get("heads", {}).items()}
             inputs, tokens = config["inputs"], config.get("tokens")
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, ConfigError):

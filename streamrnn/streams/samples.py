@@ -2,6 +2,7 @@
 import numpy as np
 
 from streamrnn.errors import InputError
+from streamrnn.kernels.frame import GAPS
 
 F32 = np.dtype(np.float32)
 
@@ -32,6 +33,10 @@ def sample(x, inputs):
 def refuse_value(x, vocabulary, where=""):
     """Say which value a kernel would not take, and why."""
     flat = np.asarray(x).ravel()
+    if vocabulary == GAPS:
+        wrong = np.flatnonzero(np.isinf(flat))
+        raise InputError(f"x{where}[{wrong[0]}] is {flat[wrong[0]]} (after conversion to float32): a reading is finite, or NaN where it "
+                         "is missing. Nothing was stepped")
     wrong = np.flatnonzero(~np.isfinite(flat))
     if len(wrong):
         raise InputError(f"x{where}[{wrong[0]}] is {flat[wrong[0]]} (after conversion to float32): a sample must be finite. "

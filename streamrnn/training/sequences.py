@@ -105,7 +105,7 @@ def _ragged(x):
 
 def check_samples(flat, firsts, lengths, vocabulary):
     wrong = ~np.isfinite(flat).all(1)
-    if vocabulary:
+    if vocabulary > 0:
         with np.errstate(invalid="ignore"):
             wrong |= ((flat < 0) | (flat >= vocabulary) | (flat != np.floor(flat))).any(1)
     for n, (first, length) in enumerate(zip(firsts, lengths, strict=True)):

@@ -26,7 +26,7 @@ message, entry, peer, page: records in arrays that those two point to
 
 # -- house -------------------------------------------------------------------------------------------------------------
 (
-    STEPS, PROGRAM, CHUNKS, WORK, STRIDE, INPUTS, OUTPUTS, TOKENS, MISSING,  # the step, the plan; MISSING: does it take NaN?
+    STEPS, PROGRAM, CHUNKS, WORK, STRIDE, INPUTS, OUTPUTS, TOKENS, TIMED,  # the step, the plan; TIMED: the last two inputs are t
     NAME, NAME_SIZE,
     CAPACITY, OPEN, NEXT, FREE, FREES,       # streams at most, now, slots ever used; slots given back
     TABLE, MASK, SLOT_BITS, SEED,            # id -> slot

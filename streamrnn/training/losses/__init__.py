@@ -5,10 +5,11 @@ from streamrnn.training.losses.classes import CrossEntropy
 from streamrnn.training.losses.custom import Custom
 from streamrnn.training.losses.elementwise import BCE, MAE, MSE, Huber, Quantile
 from streamrnn.training.losses.gaussian import Gaussian
+from streamrnn.training.losses.student import Student
 
-BY_NAME = {loss.name: loss for loss in (MSE, MAE, Huber, Quantile, BCE, Gaussian, CrossEntropy)}
+BY_NAME = {loss.name: loss for loss in (MSE, MAE, Huber, Quantile, BCE, Gaussian, Student, CrossEntropy)}
 
-__all__ = ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "CrossEntropy", "Custom", "loss_of"]
+__all__ = ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy", "Custom", "loss_of"]
 
 
 def loss_of(spec):
