@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from streamrnn.data.series import windows as windows
     from streamrnn.data.tokens import Characters as Characters
     from streamrnn.data.tokens import Words as Words
+    from streamrnn.detect.detector import Detector as Detector
+    from streamrnn.detect.verdict import Verdict as Verdict
+    from streamrnn.detect.verdict import Verdicts as Verdicts
     from streamrnn.engine.engine import Engine as Engine
     from streamrnn.errors import BufferFull as BufferFull
     from streamrnn.errors import ConfigError as ConfigError
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from streamrnn.training.losses import Huber as Huber
     from streamrnn.training.losses import Loss as Loss
     from streamrnn.training.losses import Quantile as Quantile
+    from streamrnn.training.losses import Student as Student
     from streamrnn.training.optimisers import SGD as SGD
     from streamrnn.training.optimisers import Adam as Adam
     from streamrnn.training.optimisers import AdamW as AdamW
@@ -83,6 +87,7 @@ _HOMES = {
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
     "streamrnn.cells.scale": ["Scale", "Unscale"],
     "streamrnn.model.model": ["Model", "load"], "streamrnn.engine.engine": ["Engine"], "streamrnn.streams.stream": ["Stream"],
+    "streamrnn.detect.detector": ["Detector"], "streamrnn.detect.verdict": ["Verdict", "Verdicts"],
     "streamrnn.bus.server": ["Server"], "streamrnn.bus.desk": ["Limits"],
     "streamrnn.clients.client": ["Client"], "streamrnn.clients.producer": ["Producer"], "streamrnn.clients.consumer": ["Consumer"],
     "streamrnn.clients.aio": ["AsyncClient", "AsyncProducer", "AsyncConsumer"],
@@ -90,7 +95,7 @@ _HOMES = {
     "streamrnn.training.fit": ["fit"], "streamrnn.training.history": ["History"],
     "streamrnn.training.flow": ["gradient_flow", "plot_flows"],
     "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
-    "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "CrossEntropy"],
+    "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy"],
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",

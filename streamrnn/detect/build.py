@@ -3,9 +3,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streamrnn.cells.gru import GRU
 from streamrnn.cells.dense import Dense
+from streamrnn.cells.gru import GRU
 from streamrnn.cells.monitors.alarm import Alarm
+from streamrnn.cells.monitors.board import YOUNG
 from streamrnn.cells.monitors.echo import Echo
 from streamrnn.cells.monitors.forecast import Forecast
 from streamrnn.cells.monitors.intake import Intake
@@ -43,7 +44,7 @@ class Settings:
     progress: bool | None
 
 
-def samples(history, period):
+def samples(history):
     """Rows as the plan takes them: readings, and the clock if the history has times."""
     if history.times is None:
         return history.values
@@ -56,51 +57,66 @@ def net_layers(settings, sensors):
     return (*own, Dense(2 * sensors)) if own else ()
 
 
-def cold(names, settings, clock, patterns=True):
+def cold(names, period, clock, patterns):
     """A model that knows nothing yet: units, profiles, forecasts and ranges are learnt as the stream goes."""
-    parts = [Intake(names, settings.period, clock), Season(), Recursive(), Forecast(), Surprise(), *([Patterns()] if patterns else []),
+    parts = [Intake(names, period, clock), Season(), Recursive(), Forecast(), Surprise(), *([Patterns()] if patterns else []),
              Novelty(), Alarm(), Report()]
     first = {"unit": np.ones(len(names)), "horizon": [HORIZON], "gone": np.full(len(names), SILENT)}
     return assembled(len(names) + 2 * clock, [(part, first if k == 0 else {}) for k, part in enumerate(parts)])
 
 
 def warm(history, settings):
-    """A model that has learnt from a history and goes on from its end."""
-    values, names = history.values, history.names
-    n, rows = values.shape[1], len(values)
-    cut = int(measure.LEARN * rows)
-    centre, unit = measure.units(values)
-    z, seen = measure.scaled(values, centre, unit)
+    """A model that has learnt from a history; of one machine's it goes on from the end."""
+    n, cut = history.values.shape[1], int(measure.LEARN * len(history.values))
+    centre, unit = measure.units(history.values)
+    z, seen = measure.scaled(history.values, centre, unit)
     trial, final = regression(z, cut, settings.seed)
-    layers = net_layers(settings, n)
-    linear = z[cut:] - trial.forecast(z)[cut - trial.lags:]
-    errors, tensors = linear, {}
+    judged = seen[cut:] & ~_young(history.starts, len(z), trial.lags)[cut:]
+    errors = z[cut:] - trial.forecast(z)[cut - trial.lags:]
+    layers, net_tensors = net_layers(settings, n), {}
     if layers:
-        learner = net.train(layers, z[:cut], settings.seed, settings.progress)
-        own = z[cut:] - net.forecast(learner, z)[cut - 1:]
-        share = min(1.0, np.mean(linear ** 2) / max(np.mean(own ** 2), 1e-12)) ** 2
-        errors = (linear + share * own) / (1 + share)
-        tensors = {name.removeprefix("layers."): tensor for name, tensor in learner.tensors.items()}
-        tensors["share"] = np.full(n, share / (1 + share))
-    usual = measure.usual_errors(errors, seen[cut:], trial.error)
-    surprises = measure.surprise(np.where(seen[cut:], errors, 0), usual, float(PACE))
-    alarm, top = measure.surprise_limits(surprises, settings.rows_per_alarm, REACH)
-    precision, limit = measure.level_of(z)
-    runs, gaps = measure.longest_run(values), measure.longest_gap(seen)
+        net_tensors, errors = _with_net(layers, z, cut, errors, settings)
+    usual = measure.usual_errors(errors, judged, trial.error)
+    surprises = measure.surprise(np.where(judged, errors, 0), usual, float(PACE))
+    precision, limit = measure.level_of(z, history.starts, 2 * settings.rows_per_alarm)
+    clocked = samples(history)
     parts = [
-        (Intake(names, settings.period, history.times is not None),
-         {"centre": centre, "unit": unit, "horizon": [0],
-          "frozen": np.where(np.ptp(z, axis=0) > 0, np.maximum(PATIENCE, FROZEN_FOR * runs), 0), "gone": np.maximum(PATIENCE, GONE_FOR * gaps)}),
+        (Intake(history.names, settings.period, history.times is not None),
+         {"centre": centre, "unit": unit, **_patience(history.values, z, seen)}),
         (Regress(trial.lags, features=final.features is not None), final.tensors()),
-        (Forecast(layers), tensors),
-        (Surprise(), {"usual": usual, "limits": [alarm, top]}),
+        (Forecast(layers), net_tensors),
+        (Surprise(), {"usual": usual, "limits": measure.surprise_limits(surprises, 2 * settings.rows_per_alarm, REACH)}),
         (Level(), {"precision": precision, "limit": [limit]}),
         *_echo(z, cut, settings),
         (Alarm(), {}),
         (Report(), {}),
     ]
-    model = assembled(samples(history, settings.period).shape[1], parts)
-    return started(model, samples(history, settings.period))
+    model = assembled(clocked.shape[1], parts)
+    return started(model, clocked) if len(history.starts) == 1 else model
+
+
+def _young(starts, rows, lags):
+    """Which rows stand so near a machine's first one that they say nothing."""
+    young = np.zeros((rows, 1), bool)
+    for start in starts:
+        young[start:start + lags + YOUNG] = True
+    return young
+
+
+def _with_net(layers, z, cut, linear, settings):
+    """(the net's tensors, the pooled errors from row `cut` on)"""
+    learner = net.train(layers, z[:cut], settings.seed, settings.progress)
+    own = z[cut:] - net.forecast(learner, z)[cut - 1:]
+    share = min(1.0, np.mean(linear ** 2) / max(np.mean(own ** 2), 1e-12)) ** 2
+    share = share / (1 + share)
+    tensors = {name.removeprefix("layers."): tensor for name, tensor in learner.tensors.items()}
+    return tensors | {"share": np.full(z.shape[1], share)}, linear + share * (own - linear)
+
+
+def _patience(values, z, seen):
+    """After how many rows of one reading a sensor is frozen, after how many without any it is gone; a constant one is never frozen."""
+    frozen = np.where(np.ptp(z, axis=0) > 0, np.maximum(PATIENCE, FROZEN_FOR * measure.longest_run(values)), 0)
+    return {"frozen": frozen, "gone": np.maximum(PATIENCE, GONE_FOR * measure.longest_gap(seen))}
 
 
 def _echo(z, cut, settings):

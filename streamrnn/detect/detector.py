@@ -1,10 +1,10 @@
 """Detector: a real-time anomaly detector over any number of streams."""
 import numpy as np
 
-from streamrnn.cells.monitors.report import FIRST
-from streamrnn.detect import build, history
+from streamrnn.detect import build
+from streamrnn.detect import history as histories
 from streamrnn.detect.limits import rows_per_alarm, seconds_of
-from streamrnn.detect.verdict import Verdict
+from streamrnn.detect.verdict import Verdicts
 from streamrnn.engine.engine import Engine
 from streamrnn.errors import ConfigError, InputError
 from streamrnn.model.model import Model, load
@@ -13,52 +13,116 @@ FEWEST = 100  # rows that a history needs
 
 
 class Detector:
-    """Detector.fit(history) learns a plant; Detector.cold(sensors) starts knowing nothing and learns as it streams.
+    """Learns what is usual for a set of sensors, and says of each new row how strange it is, and why.
 
-    `update(x)` takes the next row of the plant's one stream and answers a Verdict. `update_many(ids, X)` takes rows of many streams.
-    `detect(rows)` goes through an array and leaves all streams as they are.
+    Detector.fit(history)    warm: forecasts, error sizes and limits come from rows of normal running
+    Detector.cold(sensors)   cold: knows nothing, learns as the stream goes
+
+    update(x) takes the next row of the detector's own stream, update_many(ids, X) rows of streams by id, run(rows) and
+    detect(rows) go through an array from the state the fit left behind and change nothing. A reading may be NaN: missing.
+
+    A detector is a model (`detector.model`) whose layers are its parts: Engine, Server, snapshots and files take it as any other.
     """
 
     def __init__(self, model):
         plan = model.packed.plan if isinstance(model, Model) else None
         if plan is None or plan.report is None:
             raise ConfigError(f"a detector is made by Detector.fit, Detector.cold or Detector.load; got {model!r}")
-        self.model, self.sensors, self._timed = model, plan.sensors, plan.timed
-        self.period = model.layers[0].period
-        self._stream = model.stream()
-        self._engine = None
+        self.model, self.sensors, self.timed, self.period = model, plan.sensors, plan.timed, model.layers[0].period
+        self._stream, self._engine = model.stream(), None
+
+    # -- making one -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    def fit(cls, source, *, sensors=None, times=None, period="1s", false_alarms="1/week", layers=None, memory="auto", seed=0, progress=False):
-        values = history.take(source, times=times, columns=sensors)
-        if len(values.values) < FEWEST:
-            raise InputError(f"a history of {len(values.values)} rows is too short: {FEWEST} or more, or Detector.cold, which needs none")
-        seconds = seconds_of(period)
-        settings = build.Settings(seconds, rows_per_alarm(false_alarms, seconds), layers, memory, seed, progress)
-        return cls(build.warm(values, settings))
+    def fit(cls, source, *, sensors=None, times=None, period=None, false_alarms="1/week", layers=None, memory="auto", seed=0, progress=None):
+        """Learn from a history of normal running, the oldest row first; the detector's streams go on from its end.
+
+        source: rows (rows, sensors), a series (rows,), a DataFrame, the path of a CSV, NPY or Parquet file; or a list of these, one
+            for each of several machines alike: then a stream starts from its own first rows. NaN is a missing reading.
+        sensors: their names, or the columns to take from a table. times: one for each row, in seconds since the epoch, or datetimes
+            (a DataFrame's index, or a table's column of times, count as well): then the detector knows time of day and gaps.
+        period: seconds between rows, or text such as "1s" or "5min"; taken from the times if there are any, else 1 second.
+        false_alarms: how often an alarm in normal running may be: "1/week", "2/day", "1/20000 rows".
+        layers: of the net that forecasts beside the autoregression, without its head: [GRU(32)] if nothing is said, [] for none.
+        memory: keep the history to compare patterns with? "auto": if it repeats itself.
+        """
+        several = isinstance(source, (list, tuple)) and len(source) > 0 and not np.isscalar(source[0]) and np.ndim(source[0]) != 1
+        taken = [histories.take(part, times=times, columns=sensors) for part in (source if several else [source])]
+        history = histories.joined(taken)
+        if len(history.values) < FEWEST:
+            raise InputError(f"a history of {len(history.values)} rows is too short: {FEWEST} or more, or Detector.cold, which needs none")
+        seconds = seconds_of(period) if period is not None else histories.usual_period(history)
+        if memory not in (True, False, "auto"):
+            raise ConfigError(f'memory must be True, False or "auto", got {memory!r}')
+        return cls(build.warm(history, build.Settings(seconds, rows_per_alarm(false_alarms, seconds), layers, memory, seed, progress)))
 
     @classmethod
     def cold(cls, sensors=1, *, period="1s", clock=True, patterns=True):
-        names = tuple(sensors) if not isinstance(sensors, int) else tuple(f"sensor {k}" for k in range(sensors)) if sensors > 1 else ("value",)
-        settings = build.Settings(seconds_of(period), 0.0, (), False, 0, False)
-        return cls(build.cold(names, settings, clock, patterns))
+        """Know nothing yet. sensors: how many, or their names; clock: will rows come with times? Then it learns the day and the week.
 
-    def _row(self, x, t):
-        x = np.asarray(x, np.float32).reshape(-1)
-        if x.shape != (len(self.sensors),):
-            raise InputError(f"one row of this detector is {len(self.sensors)} readings, got {len(x)}")
-        if not self._timed:
-            return x, x
-        return x, np.concatenate([x, np.full(2, np.nan, np.float32) if t is None else history.clock_of(t)])
+        patterns: remember shapes, for 1 to 2 us a sensor and row and 13 KB of state.
+        """
+        if isinstance(sensors, (int, np.integer)) and not isinstance(sensors, bool):
+            sensors = histories.names_for(int(sensors))
+        return cls(build.cold(tuple(sensors), seconds_of(period), bool(clock), bool(patterns)))
+
+    @classmethod
+    def load(cls, path):
+        """The detector of a file that `save` wrote."""
+        return cls(load(path))
+
+    def save(self, path):
+        """Write its model file; what its own stream has seen since the fit is not in it (`detector.state()` is)."""
+        self.model.save(path)
+
+    # -- using it -------------------------------------------------------------------------------------------------------
 
     def update(self, x, t=None):
-        """The next row of the stream -> Verdict."""
-        x, sample = self._row(x, t)
-        return Verdict.of(self._stream.step(sample), x, self.sensors)
+        """The next row (sensors,) of the detector's own stream, and when it was read -> Verdict."""
+        x = self._rows(np.reshape(np.asarray(x), (1, -1)), "a row")
+        return self._verdicts(self._stream.step(self._samples(x, None if t is None else [t])[0])[None], x)[0]
 
-    def raw(self, rows, times=None):
-        values = history.readings(rows, len(self.sensors), "rows")
-        if self._timed:
-            clock = np.full((len(values), 2), np.nan, np.float32) if times is None else history.clock_of(history.moments(times, len(values)))
-            values = np.concatenate([values, clock], axis=1)
-        return self.model.run(values)
+    def update_many(self, ids, x, times=None):
+        """A row (n, sensors) for each of n streams by id; an id's first row opens its stream -> Verdicts."""
+        x = self._rows(x, "x")
+        if self._engine is None:
+            self._engine = Engine(self.model)
+        return self._verdicts(self._engine.step_many(ids, self._samples(x, times)), x)
+
+    def run(self, rows, times=None):
+        """Rows (rows, sensors) as a stream of their own -> Verdicts."""
+        x = self._rows(rows, "rows")
+        return self._verdicts(self.model.run(self._samples(x, times)), x)
+
+    def detect(self, rows, times=None):
+        """How strange each row is, (rows,): higher is stranger."""
+        return self.run(rows, times).score
+
+    def state(self):
+        """A copy of the own stream's state, for `set_state`."""
+        return self._stream.state()
+
+    def set_state(self, row):
+        """Go on from a state that `state` gave."""
+        self._stream.set_state(row)
+
+    def reset(self):
+        """Back to where the fit left off."""
+        self._stream.reset()
+
+    def _rows(self, x, what):
+        return histories.readings(x, len(self.sensors), what)
+
+    def _samples(self, x, times):
+        """Rows as the plan takes them: with a clock behind the readings, if it has one."""
+        if not self.timed:
+            return x
+        clock = np.full((len(x), 2), np.nan, np.float32) if times is None else histories.clock_of(histories.moments(times, len(x)))
+        return np.concatenate([x, clock], axis=1)
+
+    def _verdicts(self, y, x):
+        return Verdicts(y, x, self.sensors)
+
+    def __repr__(self):
+        clock = ", with a clock" if self.timed else ""
+        return f"<Detector: {len(self.sensors)} sensors every {self.period:g} s{clock}; {self.model.row_bytes:,} bytes a stream>"

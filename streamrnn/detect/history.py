@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from streamrnn.errors import InputError
+from streamrnn.data import tables
+from streamrnn.data import times as moments_of
+from streamrnn.errors import ConfigError, InputError
 
 MONDAY = 4 * 86_400      # the epoch began on a Thursday
 WEEK = 604_800
-TIMES = ("time", "timestamp", "datetime", "date", "t")  # columns of a table that say when
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class History:
     values: np.ndarray
     names: tuple[str, ...]
     times: np.ndarray | None
+    starts: tuple[int, ...] = (0,)   # where each machine's rows begin
 
 
 def clock_of(times):
@@ -65,22 +67,59 @@ def moments(times, rows):
     return array.astype(np.float64)
 
 
-def take(source, sensors=None, times=None, columns=None):
+def take(source, times=None, columns=None):
     """A History from an array, a DataFrame (its index may be the time), or the path of a CSV, NPY or Parquet file."""
-    if isinstance(source, History):
-        return source
     if isinstance(source, (str, Path)):
-        return _from_file(source, columns, times)
+        return _from_file(source, times, columns)
     names = None
     if hasattr(source, "columns") and hasattr(source, "to_numpy"):
-        names = [str(name) for name in source.columns]
-        if times is None and getattr(source.index, "dtype", None) is not None and source.index.dtype.kind == "M":
+        if times is None and getattr(getattr(source.index, "dtype", None), "kind", "") == "M":
             times = source.index.to_numpy()
-        source = source.to_numpy()
-    values = readings(source, sensors)
-    if columns is not None:
-        names = list(columns)
-        if len(names) != values.shape[1]:
-            raise InputError(f"{len(names)} names for {values.shape[1]} sensors")
-    names = tuple(names or (f"sensor {k}" if values.shape[1] > 1 else "value" for k in range(values.shape[1])))
+        source = source if columns is None else source[list(columns)]
+        names, source, columns = [str(name) for name in source.columns], source.to_numpy(), None
+    values = readings(source)
+    names = tuple(columns or names or names_for(values.shape[1]))
+    if len(names) != values.shape[1]:
+        raise InputError(f"{len(names)} names for {values.shape[1]} sensors: {', '.join(map(str, names))}")
     return History(values, names, None if times is None else moments(times, len(values)))
+
+
+def _from_file(path, times, columns):
+    when = moments_of.read(path) if times is None else None
+    table = tables.read(path, columns)
+    names, values = list(table.names), table.values
+    if when is not None and when[0] in names and columns is None:  # times in numbers are no sensor
+        values = np.delete(values, names.index(when[0]), axis=1)
+        names.remove(when[0])
+    times = when[1] if when is not None else None if times is None else moments(times, len(values))
+    return History(readings(values), tuple(names), times)
+
+
+def names_for(count):
+    """Names where nobody gave any."""
+    if count < 1:
+        raise ConfigError(f"sensors must be 1 or more, or their names; got {count}")
+    return ("value",) if count == 1 else tuple(f"sensor {k}" for k in range(count))
+
+
+def joined(parts):
+    """Several machines' histories as one."""
+    first = parts[0]
+    for part in parts[1:]:
+        if part.names != first.names or (part.times is None) != (first.times is None):
+            raise InputError(f"histories of several machines must have the same sensors, and all have times or none: "
+                             f"{', '.join(first.names)} and {', '.join(part.names)}")
+    starts = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
+    times = None if first.times is None else np.concatenate([part.times for part in parts])
+    return History(np.concatenate([part.values for part in parts]), first.names, times, tuple(map(int, starts)))
+
+
+def usual_period(history):
+    """Seconds between rows: the middle one of all steps of the times; 1 without times."""
+    if history.times is None:
+        return 1.0
+    steps = np.diff(history.times)
+    steps = steps[steps > 0]
+    if not len(steps):
+        raise InputError("the times do not grow: say period=, or give the times of the rows")
+    return float(np.median(steps))

@@ -7,8 +7,9 @@ from streamrnn.errors import ConfigError
 
 HIGH = 0.98          # quantile beyond which peaks are looked at
 APART = 50           # rows between two peaks that count as two
-SHAPE, TRUST = 0.1, 20.0   # the shape it is drawn to, and how many peaks weigh as much as that
-MOST_SHAPE = 0.5
+TOP = 10             # peaks that make the tail: those far below them say little about rare ones
+SHAPE, TRUST = 0.0, 20.0        # the tail's shape is drawn to this, as by so many peaks
+LEAST_SHAPE, MOST_SHAPE = -0.2, 0.5
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86_400, "day": 86_400,
            "week": 604_800, "month": 2_629_800, "year": 31_557_600}
 NUMBER = r"[0-9]+(?:\.[0-9]*)?(?:e[-+]?[0-9]+)?"
@@ -55,15 +56,16 @@ def peaks(values, threshold):
 
 def exceeded_once_in(values, rows):
     """The level that values like these exceed once in so many rows."""
-    threshold = float(np.quantile(values, HIGH))
-    beyond = np.sort(peaks(values, threshold) - threshold)
-    count = len(beyond)
+    found = np.sort(peaks(values, float(np.quantile(values, HIGH))))
+    count = min(TOP, len(found) // 2)
     if count < 3:  # too few to tell a tail: well above the largest ever seen
         return 1.5 * float(values.max(initial=0.0))
+    threshold = found[-count - 1]
+    beyond = found[-count:] - threshold
     mean = beyond.mean()
     weighted = np.mean(beyond * (1 - (np.arange(1, count + 1) - 0.35) / count))
     shape = 2 - mean / (mean - 2 * weighted) if mean != 2 * weighted else SHAPE
-    shape = float(np.clip((count * shape + TRUST * SHAPE) / (count + TRUST), 0, MOST_SHAPE))
+    shape = float(np.clip((count * shape + TRUST * SHAPE) / (count + TRUST), LEAST_SHAPE, MOST_SHAPE))
     scale = mean * (1 - shape)
-    times = max(1.0, rows * count / len(values))
-    return threshold + (scale / shape * (times ** shape - 1) if shape > 1e-6 else scale * np.log(times))
+    times = rows * count / len(values)
+    return float(threshold + (scale / shape * (times ** shape - 1) if abs(shape) > 1e-6 else scale * np.log(times)))

@@ -11,6 +11,8 @@ TAIL, TIMES = 0.99, 2.576   # a Gaussian's errors lie within 2.576 deviations 99
 FLOOR, MIDDLING = 0.1, 0.05  # no error counts as smaller than this (of a deviation), less where errors are small anyway
 CAP = 20.0
 ONCE_IN_THOUSAND = 0.999
+SETTLE = 20             # rows over which a baseline is found
+FURTHEST = 10           # times the rows of the history: no limit is told further ahead
 ABOVE = 1.9             # times what a level exceeds once in a hundred rows
 OFF_DIAGONAL, RIDGE = 0.4, 0.1   # of a level's covariance: how much of it is believed, and what is added
 
@@ -63,20 +65,21 @@ def surprise_limits(surprises, rows, reach):
     return limit, float(np.quantile(surprises, ONCE_IN_THOUSAND))
 
 
-def level_of(z):
+def level_of(z, starts, rows):
     """(precision for the level monitor, its limit): how the fast average strays from the baseline in the history."""
-    fast, base = z[0].copy(), z[:20].mean(0)
-    strays = np.empty_like(z)
+    strays, starts = np.empty_like(z), set(starts)
     for t in range(len(z)):
+        if t in starts:
+            fast, base = z[t].copy(), z[t:t + SETTLE].mean(0)
         fast = fast + float(levels.QUICK) * (z[t] - fast)
         strays[t] = np.clip(fast - base, -float(levels.CAP), float(levels.CAP))
         base = base + float(levels.SLOW) * (z[t] - base)
-    strays, n = strays[min(20, len(strays) // 2):], z.shape[1]
+    strays, n = strays[SETTLE:], z.shape[1]
     covariance = np.cov(strays.T).reshape(n, n)
     kept = OFF_DIAGONAL * covariance + (1 - OFF_DIAGONAL) * np.diag(np.diag(covariance)) + RIDGE * np.eye(n)
     precision = np.linalg.inv(kept) / n
     q = np.einsum("tc,cd,td->t", strays, precision, strays)
-    return precision, ABOVE * float(np.quantile(q, TAIL))
+    return precision, max(ABOVE * float(np.quantile(q, TAIL)), exceeded_once_in(q, min(rows, FURTHEST * len(q))))
 
 
 def longest_run(values):

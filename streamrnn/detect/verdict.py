@@ -1,4 +1,4 @@
-"""Verdict: what a detector says about a row, with names and words."""
+"""Verdicts: what a detector says about rows, with names and words."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,10 +8,10 @@ from streamrnn.cells.monitors.report import FIRST
 
 SAID = {
     "surprise": "the last rows are not what was forecast",
-    "level": "the plant has moved to another level",
-    "range": "values that were never seen before",
-    "season": "unusual for this time of day or week",
-    "pattern": "a pattern that was never seen before",
+    "level": "the readings have moved to another level",
+    "range": "values that were never there before",
+    "season": "unusual for this time of the day or week",
+    "pattern": "a pattern that was never there before",
     "memory": "nothing like the last rows stands in the history",
     "health": "a sensor is frozen or silent",
 }
@@ -21,8 +21,15 @@ WORTH = 0.1      # share of the blame from which it names one
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`score` is higher the stranger the row is. `expected` and `spread` say what each sensor should have read, +- for 99 of 100 rows;
-    `blame` how much of the strangeness is each sensor's (they add to 1); `missing` the share of sensors without a reading."""
+    """What a detector says about one row.
+
+    score     higher is stranger; 1 and more is rare
+    alert     is the row part of an alarm?
+    cause     which monitor speaks: "surprise", "level", "range", "season", "pattern" or "health"
+    expected  what each sensor should have read; 99 rows of 100 lie within +- `spread`, from `low` to `high`
+    blame     how much of the strangeness is each sensor's; they add to 1
+    missing   share of the sensors without a reading
+    """
     score: float
     alert: bool
     cause: str
@@ -32,13 +39,6 @@ class Verdict:
     blame: np.ndarray
     x: np.ndarray
     sensors: tuple[str, ...]
-
-    @classmethod
-    def of(cls, y, x, sensors):
-        """From a row of the plan's result."""
-        n = len(sensors)
-        parts = y[FIRST:].reshape(3, n)
-        return cls(float(y[0]), bool(y[1] > 0), CAUSES[int(y[2])], float(y[3]), parts[0], parts[1], parts[2], x, sensors)
 
     @property
     def low(self):
@@ -50,19 +50,49 @@ class Verdict:
 
     def explain(self):
         """Why, in words."""
-        head = f"{'alert' if self.alert else 'no alert'}, score {self.score:.2f}: {SAID[self.cause]}" if self.alert or self.score >= 1 \
-            else f"no alert, score {self.score:.2f}: as usual"
-        lines = [head]
-        if self.alert or self.score >= 1:
-            for k in np.argsort(-self.blame, kind="stable")[:NAMED]:
-                if self.blame[k] >= WORTH or len(lines) == 1:
-                    lines.append(f"  {100 * self.blame[k]:.0f} % {self.sensors[k]}: {self._reading(k)}")
-        if self.missing > 0:
-            gone = [name for name, value in zip(self.sensors, self.x, strict=True) if value != value]
+        strange = self.alert or self.score >= 1
+        lines = [f"{'alert' if self.alert else 'no alert'}, score {self.score:.2f}: {SAID[self.cause] if strange else 'as usual'}"]
+        if strange:
+            order = np.argsort(-self.blame, kind="stable")[:NAMED]
+            lines += [f"  {100 * self.blame[k]:.0f} % {self.sensors[k]}: {self._reading(k)}" for k in order
+                      if self.blame[k] >= WORTH or k == order[0]]
+        gone = [name for name, value in zip(self.sensors, self.x, strict=True) if value != value]
+        if gone:
             lines.append(f"  no reading from {', '.join(gone)}: filled in with the forecast")
         return "\n".join(lines)
 
     def _reading(self, k):
-        value, expected, spread = self.x[k], self.expected[k], self.spread[k]
-        what = "no reading" if value != value else f"reads {value:.4g}"
-        return f"{what}, expected {expected:.4g} +- {spread:.2g}"
+        value = self.x[k]
+        came = "no reading" if value != value else f"reads {value:.4g}"
+        return f"{came}, expected {self.expected[k]:.4g} +- {self.spread[k]:.2g}"
+
+
+class Verdicts:
+    """The verdicts of many rows, column by column: score, alert, missing (rows,), expected, spread, blame (rows, sensors).
+
+    verdicts[k] is the Verdict of one of them.
+    """
+
+    def __init__(self, y, x, sensors):
+        n = len(sensors)
+        self.score, self.alert, self.missing = y[:, 0], y[:, 1] > 0, y[:, 3]
+        self.expected, self.spread, self.blame = (y[:, FIRST + k * n:FIRST + (k + 1) * n] for k in range(3))
+        self.x, self.sensors = x, sensors
+        self._causes = y[:, 2]
+
+    @property
+    def cause(self):
+        """The monitor that speaks, for each row."""
+        return [CAUSES[int(cause)] for cause in self._causes]
+
+    def __len__(self):
+        return len(self.score)
+
+    def __getitem__(self, k):
+        return Verdict(float(self.score[k]), bool(self.alert[k]), CAUSES[int(self._causes[k])], float(self.missing[k]), self.expected[k],
+                       self.spread[k], self.blame[k], self.x[k], self.sensors)
+
+    def events(self):
+        """Runs of alerts as (first row, row behind the last)."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], self.alert, [False]]).astype(np.int8)))
+        return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]

@@ -28,6 +28,7 @@ AFTER = np.float32(0.02)         # its pace while at rest
 RESTING = np.float32(30)         # rows of rest
 LEAVE = np.float32(0.2)          # of the limit, or
 FALLEN = np.float32(0.07)        # of the peak: it is over when q is below
+LONGEST = np.float32(1500)      # rows: a level that stays is the new one
 TURNED = np.float32(0.6)         # or when D has less than this of its mean displacement
 FOLLOW = np.float32(0.85)        # how far the baseline follows then
 CAP = np.float32(6)              # deviations: one stuck sensor must not drown the others
@@ -79,7 +80,7 @@ def level(shape, weights, board, y, old, state):
             store(away, u, fma(load(difference, u) - mean, ONE / rows, mean))
         put(counters, PEAK, peak)
         put(counters, ROWS, smaller(rows, np.float32(B.OLD)))
-        if q < larger(LEAVE * limit, FALLEN * peak) or along < TURNED * far:
+        if q < larger(LEAVE * limit, FALLEN * peak) or along < TURNED * far or rows > LONGEST:
             displaced, rest = ZERO, RESTING
             for u in range(0, wide, LANES):
                 at_rest = load(base, u)
