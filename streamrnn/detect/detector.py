@@ -51,6 +51,9 @@ class Detector:
         history = histories.joined(taken)
         if len(history.values) < FEWEST:
             raise InputError(f"a history of {len(history.values)} rows is too short: {FEWEST} or more, or Detector.cold, which needs none")
+        silent = [name for name, gone in zip(history.names, np.isnan(history.values).all(0), strict=True) if gone]
+        if silent:
+            raise InputError(f"there is no reading of {', '.join(silent)} in the history: leave {'it' if len(silent) == 1 else 'them'} out")
         seconds = seconds_of(period) if period is not None else histories.usual_period(history)
         if memory not in (True, False, "auto"):
             raise ConfigError(f'memory must be True, False or "auto", got {memory!r}')
@@ -79,7 +82,9 @@ class Detector:
 
     def update(self, x, t=None):
         """The next row (sensors,) of the detector's own stream, and when it was read -> Verdict."""
-        x = self._rows(np.reshape(np.asarray(x), (1, -1)), "a row")
+        if np.shape(x) != (len(self.sensors),):
+            raise InputError(f"a row of this detector is {len(self.sensors)} readings, got shape {np.shape(x)}")
+        x = self._rows(np.reshape(x, (1, -1)), "a row")
         return self._verdicts(self._stream.step(self._samples(x, None if t is None else [t])[0])[None], x)[0]
 
     def update_many(self, ids, x, times=None):

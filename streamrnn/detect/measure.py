@@ -9,6 +9,7 @@ CLIP = 20.0
 CONSTANT = 1e-4         # a deviation below this is none
 TAIL, TIMES = 0.99, 2.576   # a Gaussian's errors lie within 2.576 deviations 99 times of 100
 FLOOR, MIDDLING = 0.1, 0.05  # no error counts as smaller than this (of a deviation), less where errors are small anyway
+SMALLEST = 1e-4         # errors of a plant that never moves
 CAP = 20.0
 ONCE_IN_THOUSAND = 0.999
 SETTLE = 20             # rows over which a baseline is found
@@ -51,7 +52,7 @@ def usual_errors(errors, seen, error):
     """Each sensor's usual error: from its tail, and never far below what is usual for all."""
     tail = np.array([np.quantile(np.abs(errors[seen[:, c], c]), TAIL) if seen[:, c].any() else 0.0 for c in range(errors.shape[1])])
     floor = FLOOR * min(1.0, (error / MIDDLING) ** 0.5)
-    return np.sqrt((tail / TIMES) ** 2 + floor ** 2)
+    return np.maximum(np.sqrt((tail / TIMES) ** 2 + floor ** 2), SMALLEST)
 
 
 def surprise(errors, usual, pace):
