@@ -152,7 +152,7 @@ class Desk:
 def _largest_reply(house, frame):
     """A bound on one reply's bytes (core.answer)."""
     most = int(house.table[L.MOST])
-    return max(SMALL + 12 * frame, SMALL + 2 * frame + most * (5 * house.outputs + 6))
+    return max(SMALL + 12 * frame, SMALL + 2 * frame + most * (5 * house.outputs + 9))
 
 
 def _texts():

@@ -1,7 +1,18 @@
 """Every cell there is, named in one place: a new cell is one file and one name in CELLS."""
 from streamrnn.cells import activation, dense, dropout, embedding, gru, layernorm, lstm, plumbing, rnn, scale
 from streamrnn.cells.monitors import (
-    alarm, echo, forecast, intake, level, novelty, patterns, recursive, regress, report, season, surprise,
+    alarm,
+    echo,
+    forecast,
+    intake,
+    level,
+    novelty,
+    patterns,
+    recursive,
+    regress,
+    report,
+    season,
+    surprise,
 )
 from streamrnn.errors import ConfigError
 

@@ -7,25 +7,33 @@ import numpy as np
 from streamrnn.errors import InputError, ServerRefused
 
 MOST_STREAMS = 65_535
+NUMBERS = {"y", "expected", "spread", "blame"}  # arrays, or bin
 LARGEST_FRAME = 1 << 20  # what a server takes unless it is told otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of one sample: y (outputs,)."""
+    """The result of one sample: y (outputs,); of a detector what it says instead, and y is None."""
     stream: str
-    y: np.ndarray
+    y: np.ndarray | None = None
     seq: int | None = None
     t: float | None = None
     model: str | None = None
     jump: bool = False
     duplicate: bool = False
     epoch: int | None = None
+    score: float | None = None
+    alert: bool | None = None
+    cause: str | None = None
+    missing: float = 0.0
+    expected: np.ndarray | None = None
+    spread: np.ndarray | None = None
+    blame: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """The results of a block: y (n, outputs); positions of jumps and duplicates."""
+    """The results of a block: y (n, outputs); positions of jumps, duplicates and, of a detector, alerts."""
     streams: list
     y: np.ndarray
     seqs: list | None = None
@@ -33,6 +41,7 @@ class BlockResult:
     model: str | None = None
     jumps: tuple = ()
     duplicates: tuple = ()
+    alerts: tuple = ()
     epoch: int | None = None
 
 
@@ -87,11 +96,12 @@ def understood(reply):
     known = {key: value for key, value in reply.items() if key != "tag"}
     if "streams" in known:
         y = np.frombuffer(known.pop("y"), np.float32).reshape(len(known["streams"]), -1)
-        for key in ("jumps", "duplicates"):
+        for key in ("jumps", "duplicates", "alerts"):
             known[key] = tuple(known.get(key, ()))
         return BlockResult(y=y, **known)
-    y = known.pop("y")
-    return Result(y=np.frombuffer(y, np.float32) if isinstance(y, bytes) else np.array(y, np.float32), **known)
+    for key in NUMBERS & known.keys():
+        known[key] = np.frombuffer(known[key], np.float32) if isinstance(known[key], bytes) else np.array(known[key], np.float32)
+    return Result(**known)
 
 
 def pieces(count, inputs, ids):

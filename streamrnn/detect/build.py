@@ -132,7 +132,8 @@ def _echo(z, cut, settings):
 
     def part(history, tops):
         kept = history[-MEMORY:]
-        return Echo(len(kept)), {"components": components, "history": np.pad(kept.T, ((0, 0), (0, -len(kept) % 16)), mode="edge"), "tops": tops}
+        run = np.pad(kept.T, ((0, 0), (0, -len(kept) % 16)), mode="edge")
+        return Echo(len(kept)), {"components": components, "history": run, "tops": tops}
 
     names = [str(k) for k in range(z.shape[1])]
     usual, tops = [], []

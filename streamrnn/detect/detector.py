@@ -34,7 +34,8 @@ class Detector:
     # -- making one -----------------------------------------------------------------------------------------------------
 
     @classmethod
-    def fit(cls, source, *, sensors=None, times=None, period=None, false_alarms="1/week", layers=None, memory="auto", seed=0, progress=None):
+    def fit(cls, source, *, sensors=None, times=None, period=None, false_alarms="1/week", layers=None, memory="auto", seed=0,
+            progress=None):
         """Learn from a history of normal running, the oldest row first; the detector's streams go on from its end.
 
         source: rows (rows, sensors), a series (rows,), a DataFrame, the path of a CSV, NPY or Parquet file; or a list of these, one

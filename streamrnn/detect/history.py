@@ -1,4 +1,4 @@
-"""What a detector learns from: rows of readings from an array, a DataFrame or a file, with the sensors' names and times if there are any."""
+"""What a detector learns from: rows of readings out of an array, a DataFrame or a file, the sensors' names, and times if there are any."""
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,8 @@ def moments(times, rows):
     if array.dtype.kind == "M":
         array = array.astype("datetime64[us]").astype(np.int64) / 1e6
     if array.dtype.kind not in "fiu" or array.shape != (rows,):
-        raise InputError(f"times must be {rows} numbers (seconds since the epoch) or datetimes, got shape {array.shape}, dtype {array.dtype}")
+        raise InputError(f"times must be {rows} numbers (seconds since the epoch) or datetimes, got shape {array.shape}, "
+                         f"dtype {array.dtype}")
     return array.astype(np.float64)
 
 

@@ -271,7 +271,7 @@ def _valve_loop(demand, lift, leak, grip, period):
     ideal = demand / (VALVE_COEFFICIENT * np.sqrt(lift - loss * demand**2))
     opening = float(ideal[0]) if len(ideal) else 0.0
     flows, openings = [], []
-    for wanted, head, crack, held in zip(demand.tolist(), lift.tolist(), leak.tolist(), grip.tolist()):
+    for wanted, head, crack, held in zip(demand.tolist(), lift.tolist(), leak.tolist(), grip.tolist(), strict=True):
         conductance = VALVE_COEFFICIENT * opening + crack
         flow = conductance * sqrt(head / (1 + loss * conductance**2))
         flows.append(flow)

@@ -26,21 +26,26 @@ def request(rng, n):
     """A request of any kind: mostly right, often a duplicate, a jump or one too many, sometimes wrong."""
     id = lambda: rng.choice(["a", "b", "sensor/1", "é" * 10, f"s{rng.randrange(60)}", "x" * 64])
     number = lambda: rng.choice([rng.uniform(-3, 3), rng.randrange(-5, 5), 1e-3])
-    more = {key: value for key, value in (("tag", n), ("epoch", rng.random() < .5), ("model", rng.choice(["one", "two", "three"])),
-                                          ("t", number()), ("seq", rng.randrange(0, 30)), ("extra", [n, {"k": None}])) if rng.random() < .3}
+    moment = lambda: rng.choice([number(), 1.7e9 + n, 1.7e9 + n / 3, -1e5 - n])
+    more = {key: value for key, value in (("tag", n), ("epoch", rng.random() < .5), ("model", rng.choice(["one", "two", "watch", "three"])),
+                                          ("t", moment()), ("seq", rng.randrange(0, 30)), ("extra", [n, {"k": None}])) if rng.random() < .3}
     kind = rng.randrange(10)
     if kind < 5:
         inputs = 2 if more.get("model") == "two" else 3
         x = [number() for _ in range(inputs + (rng.random() < .05))]
         if rng.random() < .03:
             x[0] = float("inf")
+        if rng.random() < .1:
+            x[-1] = None if rng.random() < .5 else float("nan")
+        if None in x:
+            return {"stream": id(), "x": x, **more}
         return {"stream": id(), "x": x if rng.random() < .5 else np.array(x, np.float32).tobytes(), **more}
     if kind < 7:
         count = rng.randrange(0, 12)
         more.pop("seq", None)
         inputs = 2 if more.get("model") == "two" else 3
         if "t" in more:
-            more["t"] = [number() for _ in range(count)]
+            more["t"] = [moment() for _ in range(count)]
         if rng.random() < .6:
             more["seqs"] = [rng.randrange(1, 30) for _ in range(count)]
         x = np.array([number() for _ in range(count * inputs)], np.float32)
@@ -51,10 +56,11 @@ def request(rng, n):
 
 
 def test_every_reply_and_every_publication_is_the_twins(soak):
-    models = {"one": sr.Model(inputs=3, layers=[sr.LSTM(5), sr.Dense(2)], seed=1), "two": sr.Model(inputs=2, layers=[sr.GRU(4)], seed=2)}
+    models = {"one": sr.Model(inputs=3, layers=[sr.LSTM(5), sr.Dense(2)], seed=1), "two": sr.Model(inputs=2, layers=[sr.GRU(4)], seed=2),
+              "watch": sr.Detector.cold(3, patterns=False).model}
     talk = Talk(list(models.items()), Limits(streams=CAPACITY, frame=8192), publishes=True, epoch=3)
     twin, rng = Twin(models, CAPACITY, epoch=3), random.Random(5)
-    codes = set()
+    codes, alerts = set(), 0
     for n in range(200_000 if soak else 8000):
         frame = msgpack.packb(request(rng, n))
         if rng.random() < .2:
@@ -66,7 +72,9 @@ def test_every_reply_and_every_publication_is_the_twins(soak):
             continue  # handed on to the control thread
         assert ordered(reply) == ordered(expected), frame.hex()
         assert [(topic, ordered(one)) for topic, one in talk.published] == [(topic, ordered(one)) for topic, one in twin.published], frame
+        alerts += sum(topic.startswith(b"!alert/") for topic, _ in twin.published)
         talk.published.clear()
         twin.published.clear()
     assert codes == {"fine", "bad_frame", "bad_key", "bad_stream", "bad_seq", "bad_width", "bad_value", "unknown_model", "unknown_op",
                      "unknown_stream", "full"}
+    assert alerts > 10

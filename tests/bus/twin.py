@@ -7,6 +7,8 @@ import math
 import msgpack
 import numpy as np
 
+from streamrnn.cells.monitors.board import CAUSES
+
 LONGEST_ID, DEEPEST, MOST_STREAMS = 64, 32, 65_535
 KINDS = ("stream", "seq", "t", "x", "tag", "model", "epoch", "op", "streams", "seqs", "state", "of")
 
@@ -48,13 +50,37 @@ class Twin:
         as_bin = isinstance(request["x"], bytes)
         x = self._values(name, request["x"], 1)[0]
         self._room(name, [id])
+        x = self._timed(name, x, request.get("t"))
         y, seq, notes = self._step(name, id, seq, x)
-        result = self._result(request, id, seq, request.get("t"), y.tobytes() if as_bin else y.tolist(), notes)
+        result = self._result(request, id, seq, request.get("t"), self._said(name, y, as_bin), notes)
         if request.get("epoch"):
             result["epoch"] = self._epoch
         result |= tagged(request)
-        self.published.append((id.encode(), result))
+        self._publish(id, result)
         return result
+
+    def _publish(self, id, result):
+        self.published.append((id.encode(), result))
+        if result.get("alert"):
+            self.published.append((f"!alert/{id}".encode(), result))
+
+    def _said(self, name, y, as_bin):
+        """What stands in a result: y, or a detector's verdict."""
+        form = lambda part: part.tobytes() if as_bin else part.tolist()
+        n = self._models[name].packed.plan.report
+        if not n:
+            return {"y": form(y)}
+        said = {"score": float(y[0]), "alert": bool(y[1] > 0), "cause": CAUSES[int(y[2])]}
+        said |= {"missing": float(y[3])} if y[3] > 0 else {}
+        return said | {"expected": form(y[4:4 + n]), "spread": form(y[4 + n:4 + 2 * n]), "blame": form(y[4 + 2 * n:])}
+
+    def _timed(self, name, x, t):
+        """A sample with its moment behind it, if the model takes one."""
+        if not self._models[name].packed.plan.timed:
+            return x
+        if t is None or not abs(t) < 1e15:
+            return np.concatenate([x, np.full(2, np.nan, np.float32)])
+        return np.concatenate([x, np.array([(math.floor(t) - 345_600) % 604_800, t - math.floor(t)], np.float32)])
 
     def _block(self, request):
         streams, x = request["streams"], request.get("x")
@@ -67,10 +93,11 @@ class Twin:
         seqs = [checked_seq(seq) for seq in request.get("seqs", [None] * len(ids))]
         rows = self._values(name, x, len(ids))
         self._room(name, ids)
-        parts = [self._step(name, id, seq, row) for id, seq, row in zip(ids, seqs, rows, strict=True)]
+        times = request.get("t", [None] * len(ids))
+        parts = [self._step(name, id, seq, self._timed(name, row, t)) for id, seq, row, t in zip(ids, seqs, rows, times, strict=True)]
         for n, (y, seq, notes) in enumerate(parts):
             t = request["t"][n] if "t" in request else None
-            self.published.append((ids[n].encode(), self._result(request, ids[n], seq, t, y.tobytes(), notes)))
+            self._publish(ids[n], self._result(request, ids[n], seq, t, self._said(name, y, True), notes))
         result = {"streams": streams}
         result |= {key: request[key] for key in ("seqs", "t") if key in request}
         result["y"] = b"".join(y.tobytes() for y, _, _ in parts)
@@ -78,14 +105,16 @@ class Twin:
         for key, note in (("jumps", "jump"), ("duplicates", "duplicate")):
             where = [n for n, (_, _, notes) in enumerate(parts) if note in notes]
             result |= {key: where} if where else {}
+        alerts = [n for n, (y, _, _) in enumerate(parts) if self._models[name].packed.plan.report and y[1] > 0]
+        result |= {"alerts": alerts} if alerts else {}
         result |= {"epoch": self._epoch} if request.get("epoch") else {}
         return result | tagged(request)
 
-    def _result(self, request, id, seq, t, y, notes):
+    def _result(self, request, id, seq, t, said, notes):
         result = {"stream": id}
         result |= {} if seq is None else {"seq": seq}
         result |= {} if t is None else {"t": t}
-        result["y"] = y
+        result |= said
         result |= {"model": request["model"]} if "model" in request else {}
         return result | dict.fromkeys(notes, True)
 
@@ -101,17 +130,18 @@ class Twin:
         return line["y"], seq, notes
 
     def _values(self, name, x, count):
-        model = self._models[name]
+        plan = self._models[name].packed.plan
+        told = plan.inputs - 2 * plan.timed
         if isinstance(x, bytes):
-            if len(x) != 4 * model.inputs * count:
+            if len(x) != 4 * told * count:
                 raise Wrong("bad_width")
-            rows = np.frombuffer(x, "<f4").reshape(count, model.inputs).copy()
+            rows = np.frombuffer(x, "<f4").reshape(count, told).copy()
         else:
-            if len(x) != model.inputs:
+            if len(x) != told:
                 raise Wrong("bad_width")
             with np.errstate(over="ignore"):
                 rows = np.array([[math.nan if value is None else value for value in x]], np.float64).astype(np.float32)
-        if not np.isfinite(rows).all():
+        if (np.isinf(rows) if plan.report else ~np.isfinite(rows)).any():
             raise Wrong("bad_value")
         return rows
 

@@ -1,5 +1,7 @@
 """The simulated plant: what it promises to the detector's demo, tests and examples."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -60,7 +62,7 @@ def test_tiny_runs(rows):
 
 def test_same_arguments_same_bits():
     faults = plant.draw_faults(3, 2, 3 * DAY, 6, DAY)
-    for first, second in zip(plant.simulate(3 * DAY, 1, 3, faults=faults), plant.simulate(3 * DAY, 1, 3, faults=faults)):
+    for first, second in zip(plant.simulate(3 * DAY, 1, 3, faults=faults), plant.simulate(3 * DAY, 1, 3, faults=faults), strict=True):
         assert first.tobytes() == second.tobytes()
 
 
@@ -184,7 +186,7 @@ def test_drawn_faults(seed, machines, rows, count):
         assert fault.kind != "frozen sensor" or fault.sensor in plant.LIVELY
     for machine in range(machines):
         own = [fault for fault in faults if fault.machine == machine]
-        for before, after in zip(own, own[1:]):
+        for before, after in pairwise(own):
             assert before.start + before.rows < after.start
 
 

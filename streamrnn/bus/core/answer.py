@@ -6,13 +6,17 @@ from numba import types
 
 from streamrnn.bus.core import layout as L
 from streamrnn.bus.core.batch import flush
+from streamrnn.bus.core.memory import copy, put_u64
 from streamrnn.bus.core.msgpack import after_number, count_of, first_of
 from streamrnn.bus.core.replies import block_result, control_reply, error, sample_result
+from streamrnn.bus.core.verdict import is_alert
 from streamrnn.jit import inline, kernel, part
 from streamrnn.kernels.frame import fields
 
 int64 = types.int64
 
+ALERT_SIZE = 7
+ALERT_TOPIC = types.uint64(int.from_bytes(b"!alert/", "little"))
 SMALL = 512  # more than the keys and short values of any reply take
 
 
@@ -32,7 +36,7 @@ def _reply(desk, message, body, size):
 
 @inline
 def _has_room(desk, size):
-    return desk[L.OUTBOX_USED] + size <= desk[L.OUTBOX_SIZE] and desk[L.ENTRY_COUNT] + 2 <= desk[L.ENTRY_ROOM]
+    return desk[L.OUTBOX_USED] + size <= desk[L.OUTBOX_SIZE] and desk[L.ENTRY_COUNT] + 3 <= desk[L.ENTRY_ROOM]
 
 
 @inline
@@ -44,8 +48,20 @@ def _largest(message):
     size = SMALL + message[L.MODEL_SIZE] + message[L.TAG_SIZE]
     if kind == L.SAMPLE or kind == L.BLOCK:
         outputs = fields(message[L.OF_HOUSE])[L.OUTPUTS]
-        size += message[L.SAMPLES] * (5 * outputs + 6) + message[L.STREAM_SIZE] + message[L.SEQ_SIZE] + message[L.T_SIZE]
+        size += message[L.SAMPLES] * (5 * outputs + 9) + message[L.STREAM_SIZE] + message[L.SEQ_SIZE] + message[L.T_SIZE]
     return size
+
+
+@inline
+def _publish(desk, house, n, id_at, start, end):
+    """A result under its stream's id, and an alert once more under the topic of alerts; where what it wrote ends."""
+    _entry(desk, L.PUB, first_of(id_at), count_of(id_at), 0, start, end - start)
+    if is_alert(house, n):
+        put_u64(end, ALERT_TOPIC)
+        copy(end + ALERT_SIZE, first_of(id_at), count_of(id_at))
+        _entry(desk, L.PUB, end, ALERT_SIZE + count_of(id_at), 0, start, end - start)
+        end += ALERT_SIZE + count_of(id_at)
+    return end
 
 
 @part
@@ -63,8 +79,7 @@ def _publish_block(desk, house, message):
                 return False
             start = desk[L.OUTBOX] + desk[L.OUTBOX_USED]
             end = sample_result(desk, house, message, start, message[L.FIRST_SAMPLE] + n, id_at, id_end, seq_at, t_at, 1, 0)
-            _entry(desk, L.PUB, first_of(id_at), count_of(id_at), 0, start, end - start)
-            desk[L.OUTBOX_USED] = end - desk[L.OUTBOX]
+            desk[L.OUTBOX_USED] = _publish(desk, house, message[L.FIRST_SAMPLE] + n, id_at, start, end) - desk[L.OUTBOX]
         id_at = id_end
         if seq_at != 0:
             seq_at = after_number(seq_at)
@@ -83,7 +98,7 @@ def settle(desk):
             flush(desk, house)
     while desk[L.ANSWERED] < desk[L.MESSAGE_COUNT]:
         message = fields(desk[L.MESSAGES] + desk[L.ANSWERED] * 8 * L.MESSAGE)
-        kind = message[L.KIND]
+        kind, body_end = message[L.KIND], int64(0)
         house = fields(message[L.OF_HOUSE])
         if desk[L.ANSWERED_PART] == 0:
             if not _has_room(desk, _largest(message)):
@@ -98,8 +113,9 @@ def settle(desk):
                 id_at = message[L.STREAM_AT]
                 end = sample_result(desk, house, message, start, message[L.FIRST_SAMPLE], id_at, id_at + message[L.STREAM_SIZE],
                                     message[L.SEQ_AT], message[L.T_AT], message[L.AS_BIN], 1)
+                body_end = end
                 if desk[L.PUBLISHES]:
-                    _entry(desk, L.PUB, first_of(message[L.STREAM_AT]), count_of(message[L.STREAM_AT]), 0, start, end - start)
+                    end = _publish(desk, house, message[L.FIRST_SAMPLE], id_at, start, end)
             elif kind == L.BLOCK:
                 end = block_result(desk, house, message, start)
             elif kind == L.FAILURE:
@@ -107,7 +123,7 @@ def settle(desk):
             else:
                 end = control_reply(desk, message, start)
             if kind != L.CONTROL:
-                _reply(desk, message, start, end - start)
+                _reply(desk, message, start, (body_end if kind == L.SAMPLE else end) - start)
             desk[L.OUTBOX_USED] = end - desk[L.OUTBOX]
         if kind == L.BLOCK and desk[L.PUBLISHES]:
             desk[L.ANSWERED_PART] = max(desk[L.ANSWERED_PART], 1)

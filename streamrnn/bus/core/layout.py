@@ -26,7 +26,8 @@ message, entry, peer, page: records in arrays that those two point to
 
 # -- house -------------------------------------------------------------------------------------------------------------
 (
-    STEPS, PROGRAM, CHUNKS, WORK, STRIDE, INPUTS, OUTPUTS, TOKENS, TIMED,  # the step, the plan; TIMED: the last two inputs are t
+    STEPS, PROGRAM, CHUNKS, WORK, STRIDE, INPUTS, OUTPUTS, TOKENS,  # the step, the plan
+    TIMED, SENSORS,                          # of a detector: inputs at the end that t gives; how many sensors, else 0
     NAME, NAME_SIZE,
     CAPACITY, OPEN, NEXT, FREE, FREES,       # streams at most, now, slots ever used; slots given back
     TABLE, MASK, SLOT_BITS, SEED,            # id -> slot
@@ -37,7 +38,7 @@ message, entry, peer, page: records in arrays that those two point to
     HANDLES, LENGTHS, XS, YS, NOTES,         # of waiting samples: slot, 1, x, y, what to say about it
     PAGES, PAGE, PAGE_ROOM,                  # copies for the store (core.save)
     HOUSE,
-) = range(44)
+) = range(45)
 
 # a slot's record, 24 bytes; offsets in bytes
 SLOT_SEQ, SLOT_SEEN, SLOT_MARK, SLOT_ID, SLOT_ID_SIZE, SLOT_FLAGS, SLOT_LIFE, SLOT_RECORD = 0, 8, 12, 16, 20, 21, 22, 24

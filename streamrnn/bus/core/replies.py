@@ -5,15 +5,13 @@ Each function writes at an address that has room enough (core.answer sees to it)
 from numba import types
 
 from streamrnn.bus.core import layout as L
-from streamrnn.bus.core.memory import copy, get_f32, get_i64, get_u8, put_big16, put_big32, put_u8
+from streamrnn.bus.core.memory import copy, get_i64, get_u8, put_big16, put_big32, put_u8
 from streamrnn.bus.core.msgpack import (
     after_number,
     constant,
     count_of,
     first_of,
-    put_array,
     put_bin_header,
-    put_float,
     put_map,
     put_text_header,
     put_true,
@@ -21,6 +19,7 @@ from streamrnn.bus.core.msgpack import (
 )
 from streamrnn.bus.core.names import find, hash_of, slot_record
 from streamrnn.bus.core.save import note_kept
+from streamrnn.bus.core.verdict import is_alert, numbers, verdict
 from streamrnn.jit import inline, part
 from streamrnn.kernels.frame import fields
 
@@ -28,7 +27,7 @@ int64 = types.int64
 
 STREAM, SEQ, T, Y, JUMP, DUPLICATE = map(constant, ("stream", "seq", "t", "y", "jump", "duplicate"))
 EPOCH_KEY, TAG, MODEL, STREAMS, SEQS = map(constant, ("epoch", "tag", "model", "streams", "seqs"))
-JUMPS, DUPLICATES, ERROR, DETAIL, OP = map(constant, ("jumps", "duplicates", "error", "detail", "op"))
+JUMPS, DUPLICATES, ALERTS, ERROR, DETAIL, OP = map(constant, ("jumps", "duplicates", "alerts", "error", "detail", "op"))
 W_PING, W_RESUME, W_RESET, W_CLOSE, W_DURABLE, W_LAST, W_STORE = map(
     constant, ("ping", "resume", "reset", "close", "durable", "last", "store"))
 
@@ -42,20 +41,11 @@ def _raw(out, message, column):
 
 @inline
 def _y(out, house, n, as_bin):
+    """The result of a sample: y, or what a detector says; and how many pairs that is."""
+    if house[L.SENSORS]:
+        return verdict(out, house, n, as_bin)
     outputs = house[L.OUTPUTS]
-    at = house[L.YS] + 4 * outputs * n
-    if as_bin:
-        out = put_bin_header(out, 4 * outputs)
-        copy(out, at, 4 * outputs)
-        return out + 4 * outputs
-    if outputs < 16:
-        put_u8(out, 0x90 | outputs)
-        out += 1
-    else:
-        out = put_array(out, outputs)
-    for i in range(outputs):
-        out = put_float(out, get_f32(at + 4 * i))
-    return out
+    return numbers(Y(out), house[L.YS] + 4 * outputs * n, outputs, as_bin), int64(1)
 
 
 @inline
@@ -72,6 +62,20 @@ def _positions(out, house, message, note):
     out += 3
     for n in range(count):
         if get_u8(house[L.NOTES] + first + n) & note:
+            out = put_whole(out, n)
+            found += 1
+    put_u8(head, 0xDC)
+    put_big16(head + 1, found)
+    return out, found
+
+
+@inline
+def _alerts(out, house, message):
+    """Which samples of a block are alerts."""
+    head, found = out, 0
+    out += 3
+    for n in range(message[L.SAMPLES]):
+        if is_alert(house, message[L.FIRST_SAMPLE] + n):
             out = put_whole(out, n)
             found += 1
     put_u8(head, 0xDC)
@@ -102,6 +106,11 @@ def block_result(desk, house, message, out):
             pairs += 1
             out = end
         end, found = _positions(DUPLICATES(out), house, message, L.REPEATED)
+        if found:
+            pairs += 1
+            out = end
+    if house[L.SENSORS]:
+        end, found = _alerts(ALERTS(out), house, message)
         if found:
             pairs += 1
             out = end
@@ -207,7 +216,7 @@ def control_reply(desk, message, out):
 @part
 def sample_result(desk, house, message, out, n, id_at, id_end, seq_at, t_at, as_bin, alone):
     """Of the sample at place n; the raw values of its id, seq and t lie where they came. `alone`: not as one of a block."""
-    start, pairs = out, 2
+    start, pairs = out, 1
     notes = get_u8(house[L.NOTES] + n)
     out = _span(STREAM(out + 1), id_at, id_end)
     if seq_at != 0:
@@ -220,7 +229,8 @@ def sample_result(desk, house, message, out, n, id_at, id_end, seq_at, t_at, as_
     if t_at != 0:
         pairs += 1
         out = _span(T(out), t_at, after_number(t_at))
-    out = _y(Y(out), house, n, as_bin)
+    out, more = _y(out, house, n, as_bin)
+    pairs += more
     if message[L.MODEL_AT] != 0:
         pairs += 1
         out = _raw(MODEL(out), message, L.MODEL_AT)

@@ -12,6 +12,7 @@ from streamrnn.bus.core.codes import number
 from streamrnn.bus.core.controls import NO_MODEL, control, house_of
 from streamrnn.bus.core.hold import put_aside
 from streamrnn.bus.core.memory import clear, copy, get_i64, get_u8, put_f32, put_u8
+from streamrnn.bus.core.moment import put_moment
 from streamrnn.bus.core.msgpack import DEEPEST, TRUE, after_number, count_of, first_of, is_array, is_bin, is_text, is_whole
 from streamrnn.bus.core.msgpack import number as number_at
 from streamrnn.bus.core.names import close_slot, find, hash_of, open_slot, slot_record
@@ -74,16 +75,18 @@ def _note_what_is_readable(message, field):
 
 
 @part
-def _values(house, at, as_bin, n):
+def _values(house, at, as_bin, t, n):
     """x of one sample, as an array of numbers or bin, into place n; are all values such as the model takes?"""
     inputs = house[L.INPUTS]
-    target = house[L.XS] + 4 * inputs * n
+    target, told = house[L.XS] + 4 * inputs * n, inputs - house[L.TIMED]
     if as_bin:
-        copy(target, at, 4 * inputs)
+        copy(target, at, 4 * told)
     else:
-        for i in range(inputs):
+        for i in range(told):
             value, at = number_at(at)
             put_f32(target + 4 * i, value)
+    if house[L.TIMED]:
+        put_moment(target + 4 * told, t)
     return _fit(house, pointer(target), inputs)
 
 
@@ -114,11 +117,11 @@ def _sample(desk, field, message):
         seq = R.value_of(field[R.SEQ])
         if seq < 1:
             return BAD_SEQ, int64(0), int64(0)
-    x, inputs, count = field[R.X], house[L.INPUTS], count_of(field[R.X])
+    x, inputs, count = field[R.X], house[L.INPUTS] - house[L.TIMED], count_of(field[R.X])
     as_bin = is_bin(x)
     if count != (4 * inputs if as_bin else inputs):
         return (BYTES, 4 * inputs, count) if as_bin else (WIDTH, inputs, count)
-    if not _values(house, first_of(x), as_bin, house[L.COUNT]):
+    if not _values(house, first_of(x), as_bin, field[R.T], house[L.COUNT]):
         return VALUE, int64(0), int64(0)
     h = hash_of(id_at, id_size, house[L.SEED])
     slot = find(house, id_at, id_size, h)
@@ -180,10 +183,18 @@ def _block(desk, field, message):
                 return BAD_SEQ, int64(0), int64(0)
             at = after_number(at)
     inputs, first = house[L.INPUTS], house[L.COUNT]
-    if count_of(x) != 4 * inputs * count:
-        return BYTES, 4 * inputs * count, count_of(x)
+    told = inputs - house[L.TIMED]
+    if count_of(x) != 4 * told * count:
+        return BYTES, 4 * told * count, count_of(x)
     xs = house[L.XS] + 4 * inputs * first
-    copy(xs, first_of(x), 4 * inputs * count)
+    if house[L.TIMED]:
+        t = first_of(field[R.T]) if field[R.T] != 0 else int64(0)
+        for n in range(count):
+            copy(xs + 4 * inputs * n, first_of(x) + 4 * told * n, 4 * told)
+            put_moment(xs + 4 * (inputs * n + told), t)
+            t = after_number(t) if t != 0 else t
+    else:
+        copy(xs, first_of(x), 4 * inputs * count)
     if not _fit(house, pointer(xs), inputs * count):
         return VALUE, int64(0), int64(0)
     detail = _slots(desk, house, field, message, count)

@@ -75,11 +75,11 @@ class Forecast(Monitor):
 
     def outputs(self, inputs):
         end = inputs
-        for _, layer, width in self._widths(inputs):
-            end = layer.outputs(width)
+        for _, layer, wide in self._widths(inputs):
+            end = layer.outputs(wide)
         if self.layers and end != 2 * inputs:
-            raise ConfigError(f"Forecast: the last layer must give {2 * inputs} numbers for {inputs} sensors (changes, then log-variances), "
-                              f"this one gives {end}")
+            raise ConfigError(f"Forecast: the last layer must give {2 * inputs} numbers for {inputs} sensors (changes, then "
+                              f"log-variances), this one gives {end}")
         return inputs
 
     def kept(self, inputs):

@@ -10,7 +10,7 @@ import numpy as np
 
 from streamrnn.cells.base import Rowwise
 from streamrnn.cells.monitors import board as B
-from streamrnn.cells.monitors.board import Monitor, begin, signal, vector
+from streamrnn.cells.monitors.board import Monitor, begin, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, ZERO, from_signed_log
 from streamrnn.jit import inline
 from streamrnn.lanes import at, fma, get, larger, put, root, smaller

@@ -12,7 +12,7 @@ from streamrnn.cells.base import Rowwise
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, signal, vector, width
 from streamrnn.jit import inline
-from streamrnn.lanes import LANES, at, fma, get, larger, load, put, store
+from streamrnn.lanes import LANES, fma, get, larger, load, put, store
 from streamrnn.sums import total
 
 COLUMNS = ("score", "alert", "cause", "missing")  # one number each; BY_SENSOR: one for each sensor
