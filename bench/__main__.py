@@ -20,6 +20,7 @@ BENCHES = {
     "accuracy": "errors against float64 and torch, and what must be equal bit for bit",
     "memory": "bytes a stream takes beyond its state",
     "bus": "streamrnn serve, against a C echo and the same service in plain Python",
+    "detect": "the detector on public sets (--data), its false alarms and its cost",
     "cold": "compiling everything, importing, and --help",
 }
 
@@ -29,6 +30,7 @@ class Options:
     limit: Limit
     rounds: int
     quick: bool
+    data: Path | None
 
 
 def main():
@@ -36,6 +38,8 @@ def main():
                                      epilog="\n".join(f"  {name:<12} {what}" for name, what in BENCHES.items()))
     parser.add_argument("names", nargs="*", metavar="name", help="benches to run; all by default")
     parser.add_argument("--limit", default=os.environ.get("STREAMRNN_LIMIT"), metavar="PATH", help="the limit's C source (STREAMRNN_LIMIT)")
+    parser.add_argument("--data", type=Path, default=os.environ.get("STREAMRNN_DATA"), metavar="PATH",
+                        help="the folder that holds nab, skab, smd, ucr and mgab (STREAMRNN_DATA)")
     parser.add_argument("--quick", action="store_true", help="few rounds: a smoke test, no figures to quote")
     parser.add_argument("--json", type=Path, default=HERE / "results", metavar="DIR", help="where the JSON goes")
     parser.add_argument("--readme", action="store_true", help="fill README.md's table from the JSON (runs only what is named)")
@@ -45,7 +49,8 @@ def main():
     names = chosen.names or ([] if chosen.readme else list(BENCHES))
     if names:
         pin()
-        options = Options(Limit(chosen.limit), rounds=3 if chosen.quick else 11, quick=chosen.quick)
+        options = Options(Limit(chosen.limit), rounds=3 if chosen.quick else 11, quick=chosen.quick,
+                          data=chosen.data and Path(chosen.data))
         for name in names:
             done = import_module(f"bench.{name}").run(options)
             result.write(done, chosen.json, chosen.quick)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numba
 import numpy as np
-from river import anomaly, compose, preprocessing
 
 SMOOTH = 20             # rows of memory of the smoothed error
 RIDGE = 1e-4            # penalty per fit row, on standardised values
@@ -28,6 +27,8 @@ def var_ewma(series):
 
 def half_space_trees(series):
     """River's HalfSpaceTrees behind its MinMaxScaler, learning on while it scores."""
+    from river import anomaly, compose, preprocessing
+
     model = compose.Pipeline(preprocessing.MinMaxScaler(), anomaly.HalfSpaceTrees(seed=1))
     names = range(series.values.shape[1])
     for row in () if series.fit is None else series.fit.tolist():
