@@ -29,6 +29,7 @@ LIKE = 0.4               # a memory is of use if the usual distance to it is bel
 PATTERN_ROWS = 300       # rows from which a history may hold patterns
 FROZEN_FOR, GONE_FOR = 3, 2   # times the longest run in the history: then a sensor is frozen, or gone
 HORIZON = 10_000         # rows over which a cold detector's units are averaged
+RARE = 4.0               # a surprise that a cold detector takes for one in a thousand: it counts for the score, not for the alarm
 SILENT = 60              # rows without a reading after which it calls a sensor gone
 PATIENCE = 10            # and no sooner than after so many rows
 
@@ -61,8 +62,8 @@ def cold(names, period, clock, patterns):
     """A model that knows nothing yet: units, profiles, forecasts and ranges are learnt as the stream goes."""
     parts = [Intake(names, period, clock), Season(), Recursive(), Forecast(), Surprise(), *([Patterns()] if patterns else []),
              Novelty(), Alarm(), Report()]
-    first = {"unit": np.ones(len(names)), "horizon": [HORIZON], "gone": np.full(len(names), SILENT)}
-    return assembled(len(names) + 2 * clock, [(part, first if k == 0 else {}) for k, part in enumerate(parts)])
+    own = {Intake: {"unit": np.ones(len(names)), "horizon": [HORIZON], "gone": np.full(len(names), SILENT)}, Surprise: {"limits": [0, RARE]}}
+    return assembled(len(names) + 2 * clock, [(part, own.get(type(part), {})) for part in parts])
 
 
 def warm(history, settings):

@@ -7,6 +7,7 @@ from streamrnn.errors import ConfigError
 
 HIGH = 0.98          # quantile beyond which peaks are looked at
 APART = 50           # rows between two peaks that count as two
+FEWEST = 3           # peaks below which no tail is told
 TOP = 10             # peaks that make the tail: those far below them say little about rare ones
 SHAPE, TRUST = 0.0, 20.0        # the tail's shape is drawn to this, as by so many peaks
 LEAST_SHAPE, MOST_SHAPE = -0.2, 0.5
@@ -55,11 +56,11 @@ def peaks(values, threshold):
 
 
 def exceeded_once_in(values, rows):
-    """The level that values like these exceed once in so many rows."""
+    """The level that values like these exceed once in so many rows; None if they are too few to tell."""
     found = np.sort(peaks(values, float(np.quantile(values, HIGH))))
     count = min(TOP, len(found) // 2)
-    if count < 3:  # too few to tell a tail: well above the largest ever seen
-        return 1.5 * float(values.max(initial=0.0))
+    if count < FEWEST:
+        return None
     threshold = found[-count - 1]
     beyond = found[-count:] - threshold
     mean = beyond.mean()

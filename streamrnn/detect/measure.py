@@ -62,8 +62,8 @@ def surprise(errors, usual, pace):
 
 def surprise_limits(surprises, rows, reach):
     """(where R is an alarm, what it exceeds once in a thousand rows). Few rows are trusted less; errors linger for `reach` rows."""
-    limit = exceeded_once_in(surprises, rows) * (1 + 40 * reach / len(surprises))
-    return limit, float(np.quantile(surprises, ONCE_IN_THOUSAND))
+    limit = exceeded_once_in(surprises, rows) or 1.5 * float(surprises.max())
+    return limit * (1 + 40 * reach / len(surprises)), float(np.quantile(surprises, ONCE_IN_THOUSAND))
 
 
 def level_of(z, starts, rows):
@@ -80,7 +80,7 @@ def level_of(z, starts, rows):
     kept = OFF_DIAGONAL * covariance + (1 - OFF_DIAGONAL) * np.diag(np.diag(covariance)) + RIDGE * np.eye(n)
     precision = np.linalg.inv(kept) / n
     q = np.einsum("tc,cd,td->t", strays, precision, strays)
-    return precision, max(ABOVE * float(np.quantile(q, TAIL)), exceeded_once_in(q, min(rows, FURTHEST * len(q))))
+    return precision, max(ABOVE * float(np.quantile(q, TAIL)), exceeded_once_in(q, min(rows, FURTHEST * len(q))) or 0.0)
 
 
 def longest_run(values):

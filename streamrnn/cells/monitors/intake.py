@@ -64,7 +64,6 @@ def intake(shape, weights, x, y, old, state):
             store(state, k, load(at(settings, 16), k))
         fresh = ONE if get(counters, BEGUN) > ZERO else np.float32(2)
         put(counters, BEGUN, ONE)
-        put(counters, AGES, ZERO)
     fill(signals(y, n), B.SIGNALS, ZERO)
     age, horizon = get(counters, AGES), get(settings, HORIZON)
     tell(y, n, B.FRESH, fresh)

@@ -25,11 +25,11 @@ ZERO, ONE = np.float32(0), np.float32(1)
 QUICK = np.float32(0.3)          # pace of the fast average
 SLOW = np.float32(1 / 150)       # pace of the baseline
 AFTER = np.float32(0.02)         # its pace while at rest
-RESTING = np.float32(30)         # rows of rest
+RESTING = np.float32(50)         # rows of rest
 LEAVE = np.float32(0.2)          # of the limit, or
 FALLEN = np.float32(0.07)        # of the peak: it is over when q is below
 LONGEST = np.float32(1500)      # rows: a level that stays is the new one
-TURNED = np.float32(0.6)         # or when D has less than this of its mean displacement
+TURNED = np.float32(0.5)         # or when D has less than this of its mean displacement
 FOLLOW = np.float32(0.85)        # how far the baseline follows then
 CAP = np.float32(6)              # deviations: one stuck sensor must not drown the others
 
