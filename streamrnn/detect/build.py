@@ -62,7 +62,8 @@ def cold(names, period, clock, patterns):
     """A model that knows nothing yet: units, profiles, forecasts and ranges are learnt as the stream goes."""
     parts = [Intake(names, period, clock), Season(), Recursive(), Forecast(), Surprise(), *([Patterns()] if patterns else []),
              Novelty(), Alarm(), Report()]
-    own = {Intake: {"unit": np.ones(len(names)), "horizon": [HORIZON], "gone": np.full(len(names), SILENT)}, Surprise: {"limits": [0, RARE]}}
+    own = {Intake: {"unit": np.ones(len(names)), "horizon": [HORIZON], "gone": np.full(len(names), SILENT)},
+           Surprise: {"limits": [0, RARE]}}
     return assembled(len(names) + 2 * clock, [(part, own.get(type(part), {})) for part in parts])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from streamrnn.detect import build
 from streamrnn.detect import history as histories
 from streamrnn.detect.limits import rows_per_alarm, seconds_of
-from streamrnn.detect.verdict import Verdicts
+from streamrnn.detect.verdict import Verdict, Verdicts
 from streamrnn.engine.engine import Engine
 from streamrnn.errors import ConfigError, InputError
 from streamrnn.model.model import Model, load
@@ -83,10 +83,15 @@ class Detector:
 
     def update(self, x, t=None):
         """The next row (sensors,) of the detector's own stream, and when it was read -> Verdict."""
-        if np.shape(x) != (len(self.sensors),):
-            raise InputError(f"a row of this detector is {len(self.sensors)} readings, got shape {np.shape(x)}")
-        x = self._rows(np.reshape(x, (1, -1)), "a row")
-        return self._verdicts(self._stream.step(self._samples(x, None if t is None else [t])[0])[None], x)[0]
+        if type(x) is not np.ndarray or x.dtype != np.float32 or x.shape != (len(self.sensors),):
+            if np.shape(x) != (len(self.sensors),):
+                raise InputError(f"a row of this detector is {len(self.sensors)} readings, got shape {np.shape(x)}")
+            x = self._rows(np.reshape(x, (1, -1)), "a row")[0]
+        sample = x
+        if self.timed:
+            sample = np.empty(len(x) + 2, np.float32)
+            sample[:-2], sample[-2:] = x, histories.clock_at(t)
+        return Verdict.of(self._stream.step(sample), x, self.sensors)
 
     def update_many(self, ids, x, times=None):
         """A row (n, sensors) for each of n streams by id; an id's first row opens its stream -> Verdicts."""
@@ -116,6 +121,9 @@ class Detector:
         """Back to where the fit left off."""
         self._stream.reset()
 
+    def __reduce__(self):
+        return _with_state, (self.model, self.state())
+
     def _rows(self, x, what):
         return histories.readings(x, len(self.sensors), what)
 
@@ -132,3 +140,10 @@ class Detector:
     def __repr__(self):
         clock = ", with a clock" if self.timed else ""
         return f"<Detector: {len(self.sensors)} sensors every {self.period:g} s{clock}; {self.model.row_bytes:,} bytes a stream>"
+
+
+def _with_state(model, row):
+    """A detector as it comes out of a pickle; the streams that it kept by id stay behind."""
+    detector = Detector(model)
+    detector.set_state(row)
+    return detector

@@ -1,6 +1,5 @@
 """StreamDetector: a detector as river's anomaly detectors are; a row is a dict, {sensor: reading}."""
 from streamrnn.detect.detector import Detector
-from streamrnn.detect.pickled import again, parts_of
 from streamrnn.errors import MissingExtra
 
 try:
@@ -56,9 +55,3 @@ class StreamDetector(AnomalyDetector):
 
     def _row(self, x):
         return [x.get(key, NAN) for key in self._keys]
-
-    def __getstate__(self):
-        return self.__dict__ | {"detector": self.detector and parts_of(self.detector)}
-
-    def __setstate__(self, state):
-        self.__dict__.update(state, detector=state["detector"] and again(state["detector"]))

@@ -2,7 +2,6 @@
 import numpy as np
 
 from streamrnn.detect.detector import FEWEST, Detector
-from streamrnn.detect.pickled import again, parts_of
 from streamrnn.detect.verdict import Verdicts
 from streamrnn.errors import ConfigError, MissingExtra
 
@@ -93,15 +92,3 @@ class AnomalyEstimator(OutlierMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-    def __getstate__(self):
-        state = dict(super().__getstate__())
-        if "detector_" in state:
-            state["detector_"] = parts_of(state["detector_"])
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        if "detector_" in state:
-            state["detector_"] = again(state["detector_"])
-        super().__setstate__(state)

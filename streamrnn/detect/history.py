@@ -1,5 +1,6 @@
 """What a detector learns from: rows of readings out of an array, a DataFrame or a file, the sensors' names, and times if there are any."""
 from dataclasses import dataclass
+from math import floor, isfinite
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from streamrnn.errors import ConfigError, InputError
 
 MONDAY = 4 * 86_400      # the epoch began on a Thursday
 WEEK = 604_800
+NOT_A_NUMBER = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,17 @@ def clock_of(times):
     times = np.asarray(times, np.float64)
     whole = np.floor(times)
     return np.stack([(whole - MONDAY) % WEEK, times - whole], axis=-1).astype(np.float32)
+
+
+def clock_at(t):
+    """The same of one moment: a number or a datetime; NaN twice if nobody told."""
+    if t is None:
+        return NOT_A_NUMBER
+    seconds = float(t.timestamp() if hasattr(t, "timestamp") else t)
+    if not isfinite(seconds):
+        return NOT_A_NUMBER
+    whole = floor(seconds)
+    return (whole - MONDAY) % WEEK, seconds - whole
 
 
 def readings(values, sensors=None, what="history"):

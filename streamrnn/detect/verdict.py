@@ -40,6 +40,14 @@ class Verdict:
     x: np.ndarray
     sensors: tuple[str, ...]
 
+    @classmethod
+    def of(cls, y, x, sensors):
+        """From one row of the plan's result."""
+        score, alert, cause, missing = y[:FIRST].tolist()
+        n = len(sensors)
+        expected, spread, blame = y[FIRST:FIRST + n], y[FIRST + n:FIRST + 2 * n], y[FIRST + 2 * n:]
+        return cls(score, alert > 0, CAUSES[int(cause)], missing, expected, spread, blame, x, sensors)
+
     @property
     def low(self):
         return self.expected - self.spread
@@ -74,23 +82,21 @@ class Verdicts:
     """
 
     def __init__(self, y, x, sensors):
-        n = len(sensors)
+        self._y, n = y, len(sensors)
         self.score, self.alert, self.missing = y[:, 0], y[:, 1] > 0, y[:, 3]
         self.expected, self.spread, self.blame = (y[:, FIRST + k * n:FIRST + (k + 1) * n] for k in range(3))
         self.x, self.sensors = x, sensors
-        self._causes = y[:, 2]
 
     @property
     def cause(self):
         """The monitor that speaks, for each row."""
-        return [CAUSES[int(cause)] for cause in self._causes]
+        return [CAUSES[int(cause)] for cause in self._y[:, 2]]
 
     def __len__(self):
         return len(self.score)
 
     def __getitem__(self, k):
-        return Verdict(float(self.score[k]), bool(self.alert[k]), CAUSES[int(self._causes[k])], float(self.missing[k]), self.expected[k],
-                       self.spread[k], self.blame[k], self.x[k], self.sensors)
+        return Verdict.of(self._y[k], self.x[k], self.sensors)
 
     def events(self):
         """Runs of alerts as (first row, row behind the last)."""

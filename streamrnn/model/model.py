@@ -119,6 +119,9 @@ class Model:
             raise ConfigError(f"a model's config needs inputs and layers: {error!r}") from None
         return cls(inputs, layers, heads or None, seed, tensors=tensors, tokens=tokens and vocabulary.from_config(tokens))
 
+    def __reduce__(self):
+        return Model.from_config, (self.config(), dict(self.tensors))
+
     def with_tensors(self, tensors):
         """The same layers with other values, by canonical name (`model.tensors`)."""
         return Model.from_config(self.config(), tensors=tensors)
