@@ -93,7 +93,7 @@ def kernel(signature, nogil=True):
     return decorate
 
 
-MADE_OF = ("jit.py", "lanes.py", "maths.py", "sums.py", "cells/*.py", "cells/monitors/*.py", "kernels/*.py")
+MADE_OF = ("jit.py", "lanes.py", "maths.py", "sums.py", "cells/*.py", "kernels/*.py")
 """What kernels anywhere may call, besides what stands in their own folder."""
 
 _compiling = Lock()

@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from streamrnn import jit
 from streamrnn.cells import STAGES
 from streamrnn.cells.base import NEW, OLD, SUMS, WORK, Gated, Place, Rowwise, X, Y
 from streamrnn.cells.plumbing import COPY
@@ -59,7 +60,7 @@ class Plan:
         self.sensors, self.timed, self.report = (), False, None  # its sensors, whether samples bring a clock, its columns by name
         self.masks = []       # of dropout: (offset in the work space, size, layer)
         self.layer = ""       # whose turn it is: names its segments and finds its tensors
-        self._rows, self._weights = [], []
+        self.stages, self._rows, self._weights = [], [], []
 
     # -- what a layer asks for ------------------------------------------------------------------------------------------
 
@@ -121,14 +122,14 @@ class Plan:
     # -- putting it together --------------------------------------------------------------------------------------------
 
     def _stage(self, stage, row, weights):
-        self._rows.append({frame.KIND: STAGES.index(stage), **row})
+        self._rows.append({frame.KIND: STAGES.index(stage) if stage in STAGES else len(STAGES), **row})
+        self.stages.append(stage)
         self._weights.append((self.layer, weights))
 
     def result(self, source, units, shared):
         """These values are the next ones of the model's output; `shared`: something else may read them too."""
         target = Place(Y, self.outputs)
-        last = self._rows[-1] if self._rows else None
-        stage = STAGES[last[frame.KIND]] if last else None
+        last, stage = (self._rows[-1], self.stages[-1]) if self._rows else (None, None)
         if not shared and isinstance(stage, Rowwise) and stage.exact and last[frame.BUFFERS] == source.code:
             last[frame.BUFFERS] = target.code  # it writes just its units: straight into the result
         else:
@@ -161,6 +162,7 @@ class Plan:
         for number, row in enumerate(self._rows):
             rows[number, list(row)] = list(row.values())
         rows[:, frame.WEIGHTS] = starts
+        rows[:, frame.CODE] = [jit.address_of_code(stage.step) if getattr(stage, "apart", False) else 0 for stage in self.stages]
         header = np.zeros(frame.HEADER, np.int64)
         header[[frame.STAGES, frame.INPUTS_OF_MODEL, frame.OUTPUTS_OF_MODEL, frame.STRIDE, frame.WORK_SIZE, frame.TOKENS, frame.ARENA]] = (
             len(self._rows), self.inputs, self.outputs, self.stride, self.work_size, self.vocabulary, arena.ctypes.data)
@@ -169,8 +171,7 @@ class Plan:
     def way_back(self, starts, nowhere):
         """Where in the arena each weight of the arena packed the other way stands; `nowhere` for padding."""
         index = np.full(self.back_size, nowhere, np.int64)
-        for row, start in zip(self._rows, starts, strict=True):
-            stage = STAGES[row[frame.KIND]]
+        for stage, row, start in zip(self.stages, self._rows, starts, strict=True):
             if isinstance(stage, Gated):
                 hiddens, inputs, units = row.get(frame.HIDDENS, 0), row[frame.INPUTS], row[frame.UNITS]
                 per_hidden, per_input = len(stage.hidden_gates) if hiddens else 0, len(stage.input_gates)

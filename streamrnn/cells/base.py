@@ -9,8 +9,11 @@ from dataclasses import dataclass, fields
 from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numba import types
 
 from streamrnn.errors import ConfigError
+from streamrnn.jit import inline, kernel
+from streamrnn.lanes import floats
 
 # spaces a stage reads and writes: the sample, this step's work, the stream's row after and before the step, the result,
 # and the sums of gated stages, which only training keeps
@@ -62,11 +65,31 @@ class Rowwise:
     A `padded` stage may read x in whole blocks of 16; an `exact` one writes just its units, not whole blocks.
     grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new) adds to d_weights, d_x and d_old; it may use up
     d_y. Where a stage works in place (x is y, d_x is d_y), it turns one gradient into the other.
+
+    A step that is `apart` is a kernel of its own, called by its address: a large one is compiled once, not once in every
+    kernel that runs plans.
     """
     step: Callable
     grad: Callable | None = None
     padded: bool = False
     exact: bool = False
+    apart: bool = False
+
+
+APART = types.void(types.int64, types.int64, floats, floats, floats, floats, floats)
+"""shape, weights, x, y, old, new: what a step that is apart takes."""
+
+
+def apart(function):
+    """A rowwise step as a kernel of its own; it belongs to the file that it stands in."""
+    body = inline(function)
+
+    def step(inputs, units, weights, x, y, old, new):
+        body((inputs, units), weights, x, y, old, new)
+
+    step.__module__, step.__name__, step.__qualname__ = function.__module__, function.__name__, function.__qualname__
+    step.__code__ = step.__code__.replace(co_filename=function.__code__.co_filename)
+    return kernel(APART)(step)
 
 
 class Gates(NamedTuple):

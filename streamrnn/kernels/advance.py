@@ -6,12 +6,14 @@ streams. They are calls, not inlined: a stage keeps the registers to itself.
 from numba import types
 
 from streamrnn.cells import STAGES
-from streamrnn.cells.base import NEW, OLD, Gated
-from streamrnn.jit import inline, part
+from streamrnn.cells.base import APART, NEW, OLD, Gated
+from streamrnn.jit import called, inline, part
 from streamrnn.kernels import frame as frames
 from streamrnn.kernels.frame import place
 from streamrnn.kernels.tile import KEEPING, MANY, ONE, gated
 from streamrnn.lanes import at, floats
+
+call_apart = called(APART)
 
 
 def _rowwise(stage, width):
@@ -30,9 +32,24 @@ def _rowwise(stage, width):
     return step
 
 
+def _apart(width):
+    """The steps that are apart: called by the address in the stage's row."""
+    streams, room, _ = width
+
+    @part
+    def step(row, arena, frame, tiles, turn):
+        weights, state = at(arena, row[frames.WEIGHTS]), row[frames.STATE] * 8
+        for s in range(tiles * streams):
+            call_apart(row[frames.CODE], (row[frames.INPUTS], row[frames.UNITS], weights, place(frame, room, row[frames.SOURCE], s),
+                                          place(frame, room, row[frames.BUFFERS], s), place(frame, room, state + OLD, s),
+                                          place(frame, room, state + NEW, s)))
+
+    return step
+
+
 def advance(width):
     """One step of the streams in `tiles` tiles of a frame; `turn` alternates between steps (kernels/tile.py)."""
-    steps = [gated(stage, width) if isinstance(stage, Gated) else _rowwise(stage, width) for stage in STAGES]
+    steps = [*(gated(stage, width) if isinstance(stage, Gated) else _rowwise(stage, width) for stage in STAGES), _apart(width)]
     dispatch = frames.switch(steps, (frames.table, floats, frames.frame_type, types.int64, types.int64))
 
     @inline

@@ -1,7 +1,6 @@
 """Where a loss stopped being finite: the layer, the step in time and the sequence, for the message that ends the training."""
 import numpy as np
 
-from streamrnn.cells import STAGES
 from streamrnn.cells.base import NEW, WORK, Gated, Y
 from streamrnn.kernels import frame
 
@@ -25,8 +24,7 @@ def culprit(weights, passes, window, epoch):
 def _first_wrong(plan, program, tape, steps, count):
     rows = program[frame.HEADER:].reshape(-1, frame.COLUMNS)
     for t in range(steps):
-        for row, layer in zip(rows, plan.stage_layers, strict=True):
-            stage = STAGES[row[frame.KIND]]
+        for row, layer, stage in zip(rows, plan.stage_layers, plan.stages, strict=True):
             first, targets = (stage.reads, stage.writes) if isinstance(stage, Gated) else (0, 1)
             for code in row[frame.BUFFERS + first:frame.BUFFERS + first + targets]:
                 values = {WORK: tape.work[t + 1], NEW: tape.rows[t + 1], Y: tape.results[t]}[code & 7]

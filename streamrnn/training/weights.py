@@ -6,7 +6,6 @@ parameter: the first of them holds it, the second becomes zero.
 """
 import numpy as np
 
-from streamrnn.cells import STAGES
 from streamrnn.errors import ConfigError
 from streamrnn.kernels import frame
 from streamrnn.plan import aligned
@@ -30,8 +29,8 @@ class Weights:
         self._shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
         self.learnt = np.zeros(self.size, np.float32)  # 1 where training may change a number, 0 in padding and constants
         self._homes = self._find_homes()
-        for layer, kind in zip(self.plan.stage_layers, stages[:, frame.KIND], strict=True):
-            if STAGES[kind].grad is None:
+        for layer, stage in zip(self.plan.stage_layers, self.plan.stages, strict=True):
+            if stage.grad is None:
                 raise ConfigError(f"{layer} cannot be trained: its stage has no derivative")
         self.refresh()
 

@@ -9,10 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, signal, tell
-from streamrnn.jit import inline
 from streamrnn.lanes import get, larger, put, smaller
 
 HOLDING, SINCE, NOVELTY = range(3)
@@ -23,7 +22,7 @@ FAR_MORE = np.float32(5)     # only one so many times as novel is another
 BRIEF = np.float32(B.YOUNG)  # a stream's first rows raise no alarm
 
 
-@inline
+@apart
 def alarm(shape, weights, board, y, old, state):
     n = shape[1]
     begin(board, n, weights, state, 16)
@@ -55,7 +54,7 @@ def alarm(shape, weights, board, y, old, state):
     tell(board, n, B.CAUSE, cause)
 
 
-STAGE = Rowwise(alarm)
+STAGE = Rowwise(alarm, apart=True)
 
 
 @dataclass(frozen=True)

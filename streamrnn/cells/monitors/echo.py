@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise, positive
+from streamrnn.cells.base import Rowwise, apart, positive
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, fill, padded, signal, tell, vector, width
 from streamrnn.jit import inline
@@ -44,7 +44,7 @@ def nearest(history, count, distances, a, b, c, keep, gain, room):
     return root(least)
 
 
-@inline
+@apart
 def echo(shape, weights, board, y, old, state):
     """weights: settings, a row over the sensors for each of three components, three runs of N, the start"""
     count, n = shape
@@ -68,7 +68,7 @@ def echo(shape, weights, board, y, old, state):
     tell(board, n, B.RANK, fma(strange * strange, strange * strange, signal(board, n, B.RANK)))
 
 
-STAGE = Rowwise(echo)
+STAGE = Rowwise(echo, apart=True)
 
 
 @dataclass(frozen=True)

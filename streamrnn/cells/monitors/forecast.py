@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import NEW, WORK, Layer, Place, Rowwise
+from streamrnn.cells.base import NEW, WORK, Layer, Place, Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, packed, padded, signal, vector, width
 from streamrnn.errors import ConfigError
@@ -23,7 +23,7 @@ def bounded(x):
     return larger(smaller(x, CLIP), -CLIP)
 
 
-@inline
+@apart
 def revive(shape, weights, board, y, old, state):
     """The net's own layers, which know no board, start from what the fit left behind."""
     count, n = shape
@@ -32,7 +32,7 @@ def revive(shape, weights, board, y, old, state):
             store(state, k, load(weights, k))
 
 
-@inline
+@apart
 def pool(shape, weights, x, board, old, forecast):
     """forecast = (linear + share (now + change)) / (1 + share), kept for the next step; weights: share, for each sensor"""
     n = shape[1]
@@ -42,7 +42,7 @@ def pool(shape, weights, x, board, old, forecast):
         store(forecast, u, bounded(fma(share, (now + load(x, u)) - line, line)))
 
 
-@inline
+@apart
 def keep(shape, weights, board, y, old, forecast):
     """Without a net, the autoregression's forecast is what the next step looks for."""
     n = shape[1]
@@ -50,7 +50,7 @@ def keep(shape, weights, board, y, old, forecast):
         store(forecast, u, bounded(load(vector(board, B.LINEAR, n), u)))
 
 
-REVIVE, POOL, KEEP = Rowwise(revive), Rowwise(pool), Rowwise(keep)
+REVIVE, POOL, KEEP = Rowwise(revive, apart=True), Rowwise(pool, apart=True), Rowwise(keep, apart=True)
 
 
 @dataclass(frozen=True)

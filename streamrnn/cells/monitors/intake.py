@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, fill, signal, signals, tell, vector, width
 from streamrnn.errors import ConfigError
@@ -53,7 +53,7 @@ def clock(settings, counters, x, board, n, timed):
     tell(board, n, B.CLOCK, now)
 
 
-@inline
+@apart
 def intake(shape, weights, x, y, old, state):
     n, timed = shape[1], shape[0] > shape[1]
     wide = width(n)
@@ -112,7 +112,7 @@ def intake(shape, weights, x, y, old, state):
     put(counters, AGES, smaller(age + ONE, OLD))
 
 
-STAGE = Rowwise(intake, padded=True)
+STAGE = Rowwise(intake, apart=True, padded=True)
 
 
 @dataclass(frozen=True)

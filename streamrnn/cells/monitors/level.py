@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, padded, signal, tell, vector, width
 from streamrnn.jit import inline
@@ -47,7 +47,7 @@ def through(matrix, x, n, wide, y):
         store(y, u, a + b)
 
 
-@inline
+@apart
 def level(shape, weights, board, y, old, state):
     """weights: C^-1 / n, the settings, the start"""
     n = shape[1]
@@ -106,7 +106,7 @@ def level(shape, weights, board, y, old, state):
     tell(board, n, B.DISPLACED, displaced)
 
 
-STAGE = Rowwise(level)
+STAGE = Rowwise(level, apart=True)
 
 
 @dataclass(frozen=True)

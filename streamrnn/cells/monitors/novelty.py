@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, tell, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, ZERO, novelty
@@ -81,7 +81,7 @@ def novel(own, reading, logarithm, error, off, off_log, pattern):
     return votes / larger(ONE - votes, LEAST), by_season, by_pattern, shared
 
 
-@inline
+@apart
 def monitor(shape, weights, board, y, old, state):
     n = shape[1]
     begin(board, n, weights, state, n * EACH)
@@ -104,7 +104,7 @@ def monitor(shape, weights, board, y, old, state):
     tell(board, n, B.PATTERN, most if cause == np.float32(B.PATTERN) else ZERO)
 
 
-STAGE = Rowwise(monitor)
+STAGE = Rowwise(monitor, apart=True)
 
 
 @dataclass(frozen=True)

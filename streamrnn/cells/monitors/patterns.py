@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, fill, signal, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, TINY, ZERO
@@ -105,7 +105,7 @@ def strange(own, value, rows):
     return held
 
 
-@inline
+@apart
 def patterns(shape, weights, board, y, old, state):
     n = shape[1]
     begin(board, n, weights, state, n * 3 * EACH)
@@ -119,7 +119,7 @@ def patterns(shape, weights, board, y, old, state):
         put(vector(board, B.BY_PATTERN, n), c, found * THIRD)
 
 
-STAGE = Rowwise(patterns)
+STAGE = Rowwise(patterns, apart=True)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, ZERO, from_signed_log
@@ -69,7 +69,7 @@ def learn(own, error):
             put(own, P + i, get(own, P + i) * CUT)
 
 
-@inline
+@apart
 def recursive(shape, weights, board, y, old, state):
     n = shape[1]
     begin(board, n, weights, state, n * EACH)
@@ -108,7 +108,7 @@ def recursive(shape, weights, board, y, old, state):
         put(vector(board, B.LINEAR, n), c, (expected - centre) / unit)
 
 
-STAGE = Rowwise(recursive)
+STAGE = Rowwise(recursive, apart=True)
 
 
 @dataclass(frozen=True)

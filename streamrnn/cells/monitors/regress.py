@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise, positive
+from streamrnn.cells.base import Rowwise, apart, positive
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, padded, signal, vector, width
 from streamrnn.jit import inline
@@ -35,9 +35,7 @@ def remember(state, board, n, count):
 
 
 @inline
-def linear(shape, weights, board, y, old, state):
-    """weights: a row over the lags for each sensor, biases, the start"""
-    count, n = shape
+def forecast(count, n, weights, board, state):
     wide = width(count * n)
     begin(board, n, at(weights, n * wide + width(n)), state, wide)
     remember(state, board, n, count)
@@ -45,12 +43,18 @@ def linear(shape, weights, board, y, old, state):
         put(vector(board, B.LINEAR, n), c, get(weights, n * wide + c) + dot(at(weights, c * wide), state, count * n))
 
 
-@inline
+@apart
+def linear(shape, weights, board, y, old, state):
+    """weights: a row over the lags for each sensor, biases, the start"""
+    forecast(shape[0], shape[1], weights, board, state)
+
+
+@apart
 def featured(shape, weights, board, y, old, state):
     """weights: as `linear`, then for each sensor its row over the features, and blocks of features: biases, then one row a lag"""
     count, n = shape
     wide, lags = width(count * n), count * n
-    linear(shape, weights, board, y, old, state)
+    forecast(count, n, weights, board, state)
     features = at(state, wide + width(n))
     top = at(weights, (n + 1) * wide + 2 * width(n))
     drawn = at(top, n * FEATURES)
@@ -71,7 +75,7 @@ def featured(shape, weights, board, y, old, state):
         put(vector(board, B.LINEAR, n), c, y_c)
 
 
-LINEAR, FEATURED = Rowwise(linear), Rowwise(featured)
+LINEAR, FEATURED = Rowwise(linear, apart=True), Rowwise(featured, apart=True)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, signal, vector, width
 from streamrnn.jit import inline
@@ -34,7 +34,7 @@ def blame_of(board, n, cause):
     return vector(board, which, n)
 
 
-@inline
+@apart
 def report(shape, weights, board, y, old, new):
     n = shape[1]
     wide = width(n)
@@ -55,7 +55,7 @@ def report(shape, weights, board, y, old, new):
         put(y, FIRST + 2 * n + k, get(room, k) * share if whole > ZERO else ONE / np.float32(n))
 
 
-STAGE = Rowwise(report, exact=True)
+STAGE = Rowwise(report, apart=True, exact=True)
 
 
 @dataclass(frozen=True)

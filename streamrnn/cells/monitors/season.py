@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, signal, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, ZERO, signed_log
@@ -50,7 +50,7 @@ def unusual(profile, hour, weekday, value):
     return week if by_week and week * week < day * day else day
 
 
-@inline
+@apart
 def season(shape, weights, board, y, old, state):
     n = shape[1]
     begin(board, n, weights, state, n * EACH)
@@ -73,7 +73,7 @@ def season(shape, weights, board, y, old, state):
         put(vector(board, B.SEASON_LOG, n), c, off_log)
 
 
-STAGE = Rowwise(season)
+STAGE = Rowwise(season, apart=True)
 
 
 @dataclass(frozen=True)

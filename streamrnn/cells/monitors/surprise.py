@@ -9,10 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from streamrnn.cells.base import Rowwise
+from streamrnn.cells.base import Rowwise, apart
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, padded, signal, tell, vector, width
-from streamrnn.jit import inline
 from streamrnn.lanes import LANES, at, choose, fma, get, larger, load, root, smaller, store
 from streamrnn.sums import total
 
@@ -26,7 +25,7 @@ SMALLEST = np.float32(1e-6)
 HALF, ONE = np.float32(0.5), np.float32(1)
 
 
-@inline
+@apart
 def surprise(shape, weights, board, y, old, state):
     n = shape[1]
     wide = width(n)
@@ -50,7 +49,7 @@ def surprise(shape, weights, board, y, old, state):
     tell(board, n, B.RANK, HALF * level * get(settings, TOP))
 
 
-STAGE = Rowwise(surprise)
+STAGE = Rowwise(surprise, apart=True)
 
 
 @dataclass(frozen=True)
