@@ -77,7 +77,7 @@ def warm(history, settings):
     errors = z[cut:] - trial.forecast(z)[cut - trial.lags:]
     layers, net_tensors = net_layers(settings, n), {}
     if layers:
-        net_tensors, errors = _with_net(layers, z, cut, errors, settings)
+        net_tensors, errors = _with_net(layers, z, cut, errors, judged, settings)
     usual = measure.usual_errors(errors, judged, trial.error)
     surprises = measure.surprise(np.where(judged, errors, 0), usual, float(PACE))
     precision, limit = measure.level_of(z, history.starts, 2 * settings.rows_per_alarm)
@@ -105,14 +105,13 @@ def _young(starts, rows, lags):
     return young
 
 
-def _with_net(layers, z, cut, linear, settings):
+def _with_net(layers, z, cut, linear, judged, settings):
     """(the net's tensors, the pooled errors from row `cut` on)"""
     learner = net.train(layers, z[:cut], settings.seed, settings.progress)
     own = z[cut:] - net.forecast(learner, z)[cut - 1:]
-    share = min(1.0, np.mean(linear ** 2) / max(np.mean(own ** 2), 1e-12)) ** 2
-    share = share / (1 + share)
+    share = measure.shares(linear, own, judged)
     tensors = {name.removeprefix("layers."): tensor for name, tensor in learner.tensors.items()}
-    return tensors | {"share": np.full(z.shape[1], share)}, linear + share * (own - linear)
+    return tensors | {"share": share}, linear + share * (own - linear)
 
 
 def _patience(values, z, seen):

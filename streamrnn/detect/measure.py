@@ -9,6 +9,7 @@ CLIP = 20.0
 CONSTANT = 1e-4         # a deviation below this is none
 TAIL, TIMES = 0.99, 2.576   # a Gaussian's errors lie within 2.576 deviations 99 times of 100
 FLOOR, MIDDLING = 0.1, 0.05  # no error counts as smaller than this (of a deviation), less where errors are small anyway
+TWICE = 2.0
 SMALLEST = 1e-4         # errors of a plant that never moves
 CAP = 20.0
 ONCE_IN_THOUSAND = 0.999
@@ -53,6 +54,15 @@ def usual_errors(errors, seen, error):
     tail = np.array([np.quantile(np.abs(errors[seen[:, c], c]), TAIL) if seen[:, c].any() else 0.0 for c in range(errors.shape[1])])
     floor = FLOOR * min(1.0, (error / MIDDLING) ** 0.5)
     return np.maximum(np.sqrt((tail / TIMES) ** 2 + floor ** 2), SMALLEST)
+
+
+def shares(linear, own, judged):
+    """For each sensor, how much of the net's forecast to take: half if its errors are as small as the autoregression's or smaller, less
+    if they are larger, nothing for a sensor whose errors it would make TWICE as large. (The least error is not what finds most.)"""
+    ratio = min(1.0, np.mean(linear ** 2) / max(np.mean(own ** 2), 1e-12)) ** 2
+    share = ratio / (1 + ratio)
+    before, after = (np.where(judged, errors, 0) ** 2 for errors in (linear, linear + share * (own - linear)))
+    return np.where(after.sum(0) > TWICE * before.sum(0), 0.0, share)
 
 
 def surprise(errors, usual, pace):
