@@ -34,11 +34,10 @@ def alarm(shape, weights, board, y, old, state):
         novelty, cause = signal(board, n, B.SEASONAL), np.float32(B.SEASONAL)
     if signal(board, n, B.PATTERN) > novelty:
         novelty, cause = signal(board, n, B.PATTERN), np.float32(B.PATTERN)
-    since = get(state, SINCE) + ONE
+    since, old_enough = get(state, SINCE) + ONE, signal(board, n, B.AGE) >= BRIEF
     if novelty >= ONE and (get(state, NOVELTY) == ZERO or since > QUIET or novelty > FAR_MORE * get(state, NOVELTY)):
-        moment, since = ONE, ZERO
+        moment, since = ONE if old_enough else ZERO, ZERO
         put(state, NOVELTY, novelty)
-    old_enough = signal(board, n, B.AGE) >= BRIEF
     holds = ONE if lasting >= ONE and old_enough else ZERO
     if moment == ZERO or holds > ZERO:
         if level > ZERO and signal(board, n, B.LEVEL) >= surprise:

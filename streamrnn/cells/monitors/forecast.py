@@ -34,7 +34,7 @@ def revive(shape, weights, board, y, old, state):
 
 @apart
 def pool(shape, weights, x, board, old, forecast):
-    """forecast = (linear + share (now + change)) / (1 + share), kept for the next step; weights: share, for each sensor"""
+    """forecast = (1 - share) linear + share (now + change), kept for the next step; weights: share, for each sensor"""
     n = shape[1]
     for u in range(0, width(n), LANES):
         share, now = load(weights, u), load(vector(board, B.SCALED, n), u)

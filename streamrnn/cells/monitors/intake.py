@@ -27,7 +27,9 @@ CLIP = np.float32(20)            # standard deviations: what lies beyond tells n
 WEEK = np.float32(604_800)
 NOTHING = np.float32(-3e38)      # what a NaN becomes when compared
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
+ABOVE = np.float32(1 + 2 ** -23)  # 41 (1 / 41) is below 1 in float32, and the 41st row would not count
 TINY, BIG = np.float32(1e-12), np.float32(3e38)
+MOST = np.float32(1e18)          # what lies beyond counts as this much: its square is still a number
 YOUNG, OLD = np.float32(B.YOUNG), np.float32(B.OLD)
 
 
@@ -78,14 +80,15 @@ def intake(shape, weights, x, y, old, state):
         factor = load(at(weights, FACTOR * wide), u)
         if horizon > ZERO:
             mean, variance = load(at(state, MEAN * wide), u), load(at(state, VARIANCE * wide), u)
-            mean = choose(seen * (HALF - age), reading, mean)
-            off = choose(seen, reading - mean, ZERO)
+            within = larger(smaller(reading, MOST), -MOST)
+            mean = choose(seen * (HALF - age), within, mean)
+            off = choose(seen, within - mean, ZERO)
             centre, unit = mean, root(variance)
             unit = choose(unit - TINY, unit, ONE)
             factor = ONE / unit
             mean = fma(off, step, mean)
             store(at(state, MEAN * wide), u, mean)
-            store(at(state, VARIANCE * wide), u, choose(seen, fma(fma(off, reading - mean, -variance), step, variance), variance))
+            store(at(state, VARIANCE * wide), u, choose(seen, fma(fma(off, within - mean, -variance), step, variance), variance))
         expected = load(at(state, FORECAST * wide), u)
         scaled = choose(seen, larger(smaller((reading - centre) * factor, CLIP), -CLIP), expected)
         expected = choose(splat(fresh - ONE), scaled, expected)
@@ -160,8 +163,9 @@ class Intake(Monitor):
         return board
 
     def pack(self, tensors):
-        unit, inverse = tensors["unit"], B.inverse
-        return B.packed(tensors["centre"], unit, inverse(unit), inverse(tensors["frozen"]), inverse(tensors["gone"]), np.ones_like(unit),
+        unit = tensors["unit"]
+        frozen, gone = (B.inverse(tensors[name]) * ABOVE for name in ("frozen", "gone"))
+        return B.packed(tensors["centre"], unit, B.inverse(unit), frozen, gone, np.ones_like(unit),
                         [self.period, tensors["horizon"][0]], tensors["start"])
 
 
