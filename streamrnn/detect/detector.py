@@ -41,14 +41,14 @@ class Detector:
         source: rows (rows, sensors), a series (rows,), a DataFrame, the path of a CSV, NPY or Parquet file; or a list of these, one
             for each of several machines alike: then a stream starts from its own first rows. NaN is a missing reading.
         sensors: their names, or the columns to take from a table. times: one for each row, in seconds since the epoch, or datetimes
-            (a DataFrame's index, or a table's column of times, count as well): then the detector knows time of day and gaps.
+            (a DataFrame's index, or a table's column of times, count as well): then the detector sees when rows were left out.
         period: seconds between rows, or text such as "1s" or "5min"; taken from the times if there are any, else 1 second.
         false_alarms: how often an alarm in normal running may be: "1/week", "2/day", "1/20000 rows".
         layers: of the net that forecasts beside the autoregression, without its head: [GRU(32)] if nothing is said, [] for none.
         memory: keep the history to compare patterns with? "auto": if it repeats itself.
         """
-        several = isinstance(source, (list, tuple)) and len(source) > 0 and not np.isscalar(source[0]) and np.ndim(source[0]) != 1
-        taken = [histories.take(part, times=times, columns=sensors) for part in (source if several else [source])]
+        parts = source if histories.are_several(source) else [source]
+        taken = [histories.take(part, times=times, columns=sensors) for part in parts]
         history = histories.joined(taken)
         if len(history.values) < FEWEST:
             raise InputError(f"a history of {len(history.values)} rows is too short: {FEWEST} or more, or Detector.cold, which needs none")
@@ -61,14 +61,16 @@ class Detector:
         return cls(build.warm(history, build.Settings(seconds, rows_per_alarm(false_alarms, seconds), layers, memory, seed, progress)))
 
     @classmethod
-    def cold(cls, sensors=1, *, period="1s", clock=True, patterns=True):
+    def cold(cls, sensors=1, *, period="1s", clock=True, patterns=None):
         """Know nothing yet. sensors: how many, or their names; clock: will rows come with times? Then it learns the day and the week.
 
-        patterns: remember shapes, for 1 to 2 us a sensor and row and 13 KB of state.
+        patterns: remember shapes, for 1 to 2 us a sensor and row and 13 KB of state; of one sensor, if nothing is said. (Of several,
+            some shape is always new: there it raises more alarms than it is worth.)
         """
         if isinstance(sensors, (int, np.integer)) and not isinstance(sensors, bool):
             sensors = histories.names_for(int(sensors))
-        return cls(build.cold(tuple(sensors), seconds_of(period), bool(clock), bool(patterns)))
+        sensors = tuple(sensors)
+        return cls(build.cold(sensors, seconds_of(period), bool(clock), len(sensors) == 1 if patterns is None else bool(patterns)))
 
     @classmethod
     def load(cls, path):

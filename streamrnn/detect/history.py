@@ -1,5 +1,6 @@
 """What a detector learns from: rows of readings out of an array, a DataFrame or a file, the sensors' names, and times if there are any."""
 from dataclasses import dataclass
+from datetime import UTC
 from math import floor, isfinite
 from pathlib import Path
 
@@ -30,11 +31,18 @@ def clock_of(times):
     return np.stack([(whole - MONDAY) % WEEK, times - whole], axis=-1).astype(np.float32)
 
 
+def seconds_since(t):
+    """Of a number or a datetime, as seconds since the epoch; a datetime without a zone counts as UTC."""
+    if hasattr(t, "timestamp"):
+        return (t if t.tzinfo else t.replace(tzinfo=UTC)).timestamp()
+    return float(t)
+
+
 def clock_at(t):
     """The same of one moment: a number or a datetime; NaN twice if nobody told."""
     if t is None:
         return NOT_A_NUMBER
-    seconds = float(t.timestamp() if hasattr(t, "timestamp") else t)
+    seconds = seconds_since(t)
     if not isfinite(seconds):
         return NOT_A_NUMBER
     whole = floor(seconds)
@@ -72,7 +80,7 @@ def moments(times, rows):
     """Seconds since the epoch, from numbers, datetimes or numpy's datetime64."""
     array = np.asarray(times)
     if array.dtype == object:
-        array = np.array([t.timestamp() if hasattr(t, "timestamp") else float(t) for t in array.ravel()])
+        array = np.array([seconds_since(t) for t in array.ravel()])
     if array.dtype.kind == "M":
         array = array.astype("datetime64[us]").astype(np.int64) / 1e6
     if array.dtype.kind not in "fiu" or array.shape != (rows,):
@@ -114,6 +122,16 @@ def names_for(count):
     if count < 1:
         raise ConfigError(f"sensors must be 1 or more, or their names; got {count}")
     return ("value",) if count == 1 else tuple(f"sensor {k}" for k in range(count))
+
+
+def are_several(source):
+    """Is this a list of histories, rather than one history as a list of rows? An array of one axis is a series if it is long."""
+    if not isinstance(source, (list, tuple)) or not source:
+        return False
+    first = source[0]
+    if isinstance(first, (str, Path)) or hasattr(first, "to_numpy"):
+        return True
+    return np.ndim(first) == 2 or (isinstance(first, np.ndarray) and first.ndim == 1 and len(source) < len(first))
 
 
 def joined(parts):

@@ -23,7 +23,8 @@ WORTH = 0.1      # share of the blame from which it names one
 class Verdict:
     """What a detector says about one row.
 
-    score     higher is stranger; 1 and more is rare
+    score     higher is stranger; 1 and more is rare. It ranks rows by surprise and novelty: while a level stays displaced or a sensor is
+              frozen, the alert holds with a low score
     alert     is the row part of an alarm?
     cause     which monitor speaks: "surprise", "level", "range", "season", "pattern" or "health"
     expected  what each sensor should have read; 99 rows of 100 lie within +- `spread`, from `low` to `high`

@@ -9,6 +9,7 @@ from bus.twin import Twin
 
 import streamrnn as sr
 from streamrnn.bus.desk import Limits
+from streamrnn.detect.build import started
 
 CAPACITY = 40
 
@@ -55,9 +56,14 @@ def request(rng, n):
     return {"op": rng.choice(["ping", "reset", "close", "close", "dance"]), "stream": id(), **more}
 
 
+def watching():
+    """A detector whose streams are old enough to raise alarms, and have not seen much."""
+    return started(sr.Detector.cold(3, patterns=False).model, np.tile(np.float32([0.1, 0, 0.1, 0, 0]), (300, 1)))
+
+
 def test_every_reply_and_every_publication_is_the_twins(soak):
     models = {"one": sr.Model(inputs=3, layers=[sr.LSTM(5), sr.Dense(2)], seed=1), "two": sr.Model(inputs=2, layers=[sr.GRU(4)], seed=2),
-              "watch": sr.Detector.cold(3, patterns=False).model}
+              "watch": watching()}
     talk = Talk(list(models.items()), Limits(streams=CAPACITY, frame=8192), publishes=True, epoch=3)
     twin, rng = Twin(models, CAPACITY, epoch=3), random.Random(5)
     codes, alerts = set(), 0

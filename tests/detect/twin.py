@@ -11,7 +11,7 @@ import numpy as np
 from reference import LAYERS
 from twin_online import Novelty, Part, Patterns, Recursive, Season, clip
 
-from streamrnn.cells.monitors.board import HEALTH, LEVEL, RANGE, SURPRISE
+from streamrnn.cells.monitors.board import HEALTH, LEVEL, MEMORY, RANGE, SURPRISE
 
 WEEK = 604_800
 
@@ -33,9 +33,9 @@ class Intake(Part):
     """Readings to standard units, missing ones filled in; frozen and silent sensors; the clock."""
 
     def __init__(self, config, w, n):
-        self.w, self.n, self.period, self.timed, self.age = w, n, config["period"], config["clock"], 0
+        self.w, self.n, self.period, self.timed, self.first = w, n, config["period"], config["clock"], True
         self.last, self.forecast, self.frozen, self.gone, self.mean, self.variance, counters = vectors(w["start"], *[n] * 6)
-        self.begun, self.seconds, self.fraction = counters[:3]
+        self.begun, self.seconds, self.fraction, self.age, self.calm = counters[:5]
 
     def clock(self, b, seconds, fraction):
         if np.isnan(seconds) or np.isnan(fraction):
@@ -48,30 +48,31 @@ class Intake(Part):
     def standard_units(self, x, seen):
         """Running mean and deviation as they were; then they take the row in."""
         x, pace = clip(x, 1e18), max(1 / (self.age + 1), 1 / self.w["horizon"][0])
-        if self.age == 0:
-            self.mean = np.where(seen, x, self.mean)
+        self.mean = np.where(seen & (self.gone >= self.age), x, self.mean)  # its first reading
         before, unit = self.mean, np.sqrt(self.variance)
         self.mean = np.where(seen, before + pace * (x - before), before)
         self.variance = np.where(seen, self.variance + pace * ((x - before) * (x - self.mean) - self.variance), self.variance)
-        return before, np.where(unit > 1e-12, unit, 1)
+        return before, np.where(unit > 1e-30, unit, 0)
 
     def step(self, b):
-        b.fresh, b.age, b.gap, b.clock = 0 if self.age else 1 if self.begun else 2, self.age, 1, -1
+        b.fresh, b.age, b.gap, b.clock = (1 if self.begun else 2) if self.first else 0, self.age, 1, -1
+        self.first = False
         if self.timed:
             self.clock(b, *b.x[self.n:])
+        self.calm = 0 if b.gap > 10 else self.calm
         x, w, seen = b.x[:self.n], self.w, ~np.isnan(b.x[:self.n])
         x = np.where(seen, x, 0)
         b.centre, b.unit = self.standard_units(x, seen) if w["horizon"][0] else (w["centre"], w["unit"])
         b.scaled = np.where(seen, clip(ratio(x - b.centre, b.unit), 20), self.forecast)
         b.expected = b.scaled if b.fresh == 2 else self.forecast
         b.value = np.where(seen, x, b.centre + b.unit * b.expected)
-        b.error = np.where(seen, b.scaled - b.expected, 0) * min(1, (self.age + 1) / 20) / sqrt(b.gap)
+        b.error = np.where(seen, b.scaled - b.expected, 0) * min(1, (self.calm + 1) / 20) / sqrt(b.gap)
         self.frozen = np.where(seen & (x == self.last) & (b.fresh != 2), self.frozen + 1, 0)
         self.gone = np.where(seen, 0, self.gone + 1)
         self.last = np.where(seen, x, self.last)
         b.by_health = np.maximum(ratio(self.frozen, w["frozen"]), ratio(self.gone, w["gone"]))
         b.health, b.missing = b.by_health.max(), 1 - seen.mean()
-        self.age += 1
+        self.age, self.calm = self.age + 1, self.calm + 1
 
 
 class Regress(Part):
@@ -138,10 +139,10 @@ class Level(Part):
         q = d @ part
         if self.displaced:
             self.peak, self.rows = max(self.peak, q), self.rows + 1
-            turned = self.away @ part < 0.6 * (self.away @ self.precision @ self.away)
+            turned = self.away @ part < 0.5 * (self.away @ self.precision @ self.away)
             self.away = self.away + (d - self.away) / self.rows
             if q < max(0.2 * self.limit, 0.07 * self.peak) or turned or self.rows > 1500:
-                self.displaced, self.rest, self.base = 0, 30, self.base + 0.85 * (self.fast - self.base)
+                self.displaced, self.rest, self.base = 0, 50, self.base + 0.85 * (self.fast - self.base)
         elif self.limit and q > self.limit * (2 if self.rest else 1) and b.age >= 20:
             self.displaced, self.peak, self.rows, self.away = 1, q, 1, d
         if not self.displaced:
@@ -165,7 +166,8 @@ class Echo(Part):
         apart = self.share * ((now[:, None] - self.w["history"]) ** 2).sum(0)
         keeps = exp(-1 / 30), exp(-1 / 100)
         self.far = [keep * np.append(4, far[:-1]) + (1 - keep) * apart for keep, far in zip(keeps, self.far, strict=True)]
-        b.rank += (ratio(np.sqrt([far.min() for far in self.far]), self.w["tops"]).mean()) ** 4
+        b.memory = ratio(np.sqrt([far.min() for far in self.far]), self.w["tops"]).mean()
+        b.rank += b.memory ** 4
 
 
 class Alarm(Part):
@@ -186,6 +188,8 @@ class Alarm(Part):
                 b.cause = HEALTH
             elif 0 < b.surprise >= min(b.novel, 1):
                 b.cause = SURPRISE
+        if not b.alert and getattr(b, "memory", 0) >= 1:
+            b.cause = MEMORY
 
 
 class Report(Part):

@@ -96,7 +96,8 @@ class Recursive(Part):
 
     def step(self, b):
         b.online_error, y = np.array([own.step(value) for own, value in zip(self.own, b.logarithm, strict=True)]).T
-        b.linear = (np.sign(y) * (np.exp(np.abs(y)) - 1) * b.size - b.centre) / b.unit
+        off = np.sign(y) * (np.exp(np.abs(y)) - 1) * b.size - b.centre
+        b.linear = np.divide(off, b.unit, out=np.zeros(len(off)), where=b.unit > 0)
 
 
 class Shapes:

@@ -46,9 +46,11 @@ def alarm(shape, weights, board, y, old, state):
             cause = np.float32(B.HEALTH)
         elif surprise > ZERO and surprise >= smaller(novelty, ONE):
             cause = np.float32(B.SURPRISE)
+    if moment == ZERO and holds == ZERO and signal(board, n, B.MEMORY) >= ONE:
+        cause = np.float32(B.MEMORY)
     put(state, HOLDING, holds)
     put(state, SINCE, smaller(since, np.float32(B.OLD)))
-    tell(board, n, B.RANK, signal(board, n, B.RANK) + novelty)
+    tell(board, n, B.RANK, signal(board, n, B.RANK) + novelty)  # a level that moved or a frozen sensor says little about this row
     tell(board, n, B.ALERT, ONE if moment > ZERO or holds > ZERO else ZERO)
     tell(board, n, B.CAUSE, cause)
 

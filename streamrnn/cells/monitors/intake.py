@@ -4,7 +4,7 @@ went silent are noticed, and the clock says how many rows were left out.
 A sample is the sensors' readings, NaN where one is missing, and with a `clock` two more numbers: the seconds since Monday 00:00
 UTC and the fraction of a second; NaN if nobody told.
 state: last reading, forecast in standard units, rows frozen, rows gone, mean, variance (each for every sensor), then
-[begun, seconds, fraction, age].
+[begun, seconds, fraction, age, rows since it came back].
 """
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,15 +22,16 @@ from streamrnn.sums import total
 LAST, FORECAST, FROZEN, GONE, MEAN, VARIANCE, COUNTERS = range(7)  # of the state
 CENTRE, UNIT, FACTOR, FROZEN_LIMIT, GONE_LIMIT, MASK, SETTINGS = range(7)  # of the weights; limits are 1 / rows, 0: none
 PERIOD, HORIZON = range(2)       # of the settings; HORIZON 0: fixed units
-BEGUN, SECONDS, FRACTION, AGES = range(4)
+BEGUN, SECONDS, FRACTION, AGES, CALM = range(5)  # CALM: rows since the stream began or came back
 CLIP = np.float32(20)            # standard deviations: what lies beyond tells no more
 WEEK = np.float32(604_800)
 NOTHING = np.float32(-3e38)      # what a NaN becomes when compared
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 ABOVE = np.float32(1 + 2 ** -23)  # 41 (1 / 41) is below 1 in float32, and the 41st row would not count
-TINY, BIG = np.float32(1e-12), np.float32(3e38)
+TINY, BIG = np.float32(1e-30), np.float32(3e38)
 MOST = np.float32(1e18)          # what lies beyond counts as this much: its square is still a number
 YOUNG, OLD = np.float32(B.YOUNG), np.float32(B.OLD)
+LONG = np.float32(10)            # rows left out after which the last ones say little about the next
 
 
 @inline
@@ -71,7 +72,9 @@ def intake(shape, weights, x, y, old, state):
     tell(y, n, B.FRESH, fresh)
     tell(y, n, B.AGE, age)
     clock(settings, counters, x, y, n, timed)
-    trust = smaller(ONE, (age + ONE) / YOUNG) / root(signal(y, n, B.GAP))
+    calm = ZERO if signal(y, n, B.GAP) > LONG else get(counters, CALM)
+    put(counters, CALM, smaller(calm + ONE, OLD))
+    trust = smaller(ONE, (calm + ONE) / YOUNG) / root(signal(y, n, B.GAP))
     step = larger(ONE / (age + ONE), ONE / larger(horizon, ONE))
     for u in range(0, wide, LANES):
         reading, last = larger(load(x, u), NOTHING), load(at(state, LAST * wide), u)
@@ -81,11 +84,11 @@ def intake(shape, weights, x, y, old, state):
         if horizon > ZERO:
             mean, variance = load(at(state, MEAN * wide), u), load(at(state, VARIANCE * wide), u)
             within = larger(smaller(reading, MOST), -MOST)
-            mean = choose(seen * (HALF - age), within, mean)
+            never = load(at(state, GONE * wide), u) + HALF - age  # above 0 until a sensor has spoken
+            mean = choose(seen * never, within, mean)
             off = choose(seen, within - mean, ZERO)
             centre, unit = mean, root(variance)
-            unit = choose(unit - TINY, unit, ONE)
-            factor = ONE / unit
+            factor = choose(unit - TINY, ONE / unit, ZERO)  # what never moved is where it belongs
             mean = fma(off, step, mean)
             store(at(state, MEAN * wide), u, mean)
             store(at(state, VARIANCE * wide), u, choose(seen, fma(fma(off, within - mean, -variance), step, variance), variance))

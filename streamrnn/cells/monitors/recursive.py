@@ -105,7 +105,7 @@ def recursive(shape, weights, board, y, old, state):
             following = fma(clipped(forecast(own)), deviation, mean)
         expected = from_signed_log(following, get(vector(board, B.SIZE, n), c))
         unit, centre = get(vector(board, B.UNIT, n), c), get(vector(board, B.CENTRE, n), c)
-        put(vector(board, B.LINEAR, n), c, (expected - centre) / unit)
+        put(vector(board, B.LINEAR, n), c, (expected - centre) / unit if unit > ZERO else ZERO)
 
 
 STAGE = Rowwise(recursive, apart=True)
