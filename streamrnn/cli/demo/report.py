@@ -6,7 +6,7 @@ from streamrnn.cli.demo.words import blamed, minutes, said
 from streamrnn.detect import plant
 
 WEEK = 7 * 24 * 60
-WIDE = 120         # characters that the whole table takes
+WIDE = 120         # characters that the whole table takes; what is left out below: how long a fault lasts, the cause
 
 
 def told(console, plan, tally):
@@ -24,23 +24,24 @@ def table(plan, outcome, width):
     from rich.table import Table
     from rich.text import Text
 
+    wide = width >= WIDE
     faults = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     faults.add_column("machine", no_wrap=True)
-    faults.add_column("fault", min_width=18)
+    faults.add_column("fault", min_width=20)
     faults.add_column("from", no_wrap=True)
-    faults.add_column("lasts", no_wrap=True, justify="right")
-    faults.add_column("found after" if width >= WIDE else "found", no_wrap=True, justify="right")
-    if width >= WIDE:
+    if wide:
+        faults.add_column("lasts", no_wrap=True, justify="right")
+    faults.add_column("found after" if wide else "found", no_wrap=True, justify="right")
+    if wide:
         faults.add_column("cause", no_wrap=True)
-    faults.add_column("blamed at the first alert", min_width=18)
+    faults.add_column("blamed at the first alert", min_width=20)
     for fault, event in outcome.found:
-        row = name(fault.machine), said(fault), plan.clock(fault.start), f"{fault.rows / 60:.1f} h"
+        after, cause, blame = Text("missed", "bold red"), "", ""
         if event:
-            cause = (event.cause,) if width >= WIDE else ()
-            faults.add_row(*row, Text(f"{event.start - fault.start} min", "green"), *cause,
-                           Text(blamed(event), "" if right(fault, event) else "yellow"))
-        else:
-            faults.add_row(*row, Text("missed", "bold red"))
+            after, cause = Text(f"{event.start - fault.start} min", "green"), event.cause
+            blame = Text(blamed(event), "" if right(fault, event) else "yellow")
+        row = name(fault.machine), said(fault), plan.clock(fault.start)
+        faults.add_row(*row, *((f"{fault.rows / 60:.1f} h", after, cause) if wide else (after,)), blame)
     return faults
 
 

@@ -41,7 +41,7 @@ def _compile(console):
 
     modules = warmup.SERVING + warmup.BUS + warmup.TRAINING
     if warmup.cache_is_cold(modules):
-        console.print("The first run compiles for a minute or two; later ones start at once.")
+        console.print("The first run compiles for some minutes; later ones start at once.")
         warmup.compile_all(console, modules)
 
 

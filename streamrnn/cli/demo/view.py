@@ -11,6 +11,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 FULL = 2.0        # the score that fills it: half of it, 1, is rare
 CELL = 37         # characters of a machine
 FRAME = 4         # characters that the panel takes from a line
+MOST = 115        # characters of a line in it
 ALERTS = 10       # alerts that are shown at most
 
 
@@ -38,7 +39,7 @@ def panel(plan, tally, width, height):
 
     columns = max(1, min((width - FRAME + 2) // (CELL + 2), 3))
     deep = -(-plan.machines // columns)
-    inner = max(min(width - FRAME, columns * (CELL + 2) - 2), 30)
+    inner = max(min(width - FRAME, MOST), 30)
     row = max(tally.row, 0)
     head = Text.assemble((plan.clock(row), "bold"), f"  hour {row / 60:.1f} of {plan.rows / 60:g}  ", (f"{tally.rate:,.0f} rows/s", "bold"),
                          f"  latency {tally.latency()}" if tally.number else "", no_wrap=True, overflow="ellipsis")

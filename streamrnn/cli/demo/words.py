@@ -11,7 +11,7 @@ def blamed(event):
 
 
 def minutes(rows):
-    return f"{rows} min" if rows < 120 else f"{rows // 60} h {rows % 60:02d} min"
+    return f"{rows} min" if rows < 120 else f"{rows / 60:.1f} h"
 
 
 def truth(plan, event):
