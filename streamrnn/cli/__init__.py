@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 COMMANDS = {
-    "demo": "stream a model over a thousand simulated sensors and show rate and latency",
+    "demo": "watch a detector find faults in simulated pumping stations, live",
     "train": "train a model on a table and save it",
     "tune": "search for the layers and the rate that train best on a table",
     "serve": "serve models on ZeroMQ",

@@ -3,7 +3,7 @@ import json
 import time
 from pathlib import Path
 
-from streamrnn.cli.demo import counted, seconds, whole
+from streamrnn.cli.arguments import counted, seconds, whole
 
 SEQUENCE = 4096     # samples of one `run`
 

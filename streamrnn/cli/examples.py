@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamrnn.cli import groups
-from streamrnn.cli.demo import counted
+from streamrnn.cli.arguments import counted
 from streamrnn.data import tables
 from streamrnn.data.series import split_sequences
 from streamrnn.errors import ConfigError, InputError

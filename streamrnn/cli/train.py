@@ -4,7 +4,7 @@ import math
 import os
 from pathlib import Path
 
-from streamrnn.cli.demo import counted, whole
+from streamrnn.cli.arguments import counted, natural, whole
 
 LOSSES = "mse", "mae", "huber", "quantile", "gaussian"
 
@@ -20,11 +20,6 @@ def number(least, below=math.inf):
             raise argparse.ArgumentTypeError(f"a number of {least} or more{'' if below == math.inf else f', below {below}'}, got {text!r}")
         return value
     return convert
-
-
-def natural(text):
-    """An argument that is a whole number of 0 or more."""
-    return 0 if text == "0" else whole(text)
 
 
 DATA = {

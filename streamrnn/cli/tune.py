@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from streamrnn.cli import train
-from streamrnn.cli.demo import seconds, whole
+from streamrnn.cli.arguments import seconds, whole
 
 KINDS, LEARNT = ("rnn", "lstm", "gru"), ("rate", "batch", "window")
 BEST = 5        # trials in the table at the end

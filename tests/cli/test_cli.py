@@ -3,7 +3,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -127,17 +126,6 @@ def test_warmup_with_a_warm_cache_compiles_nothing(saved):
     (counts,) = re.findall(r"(\d+) of (\d+) were in the cache", "".join(lines))
     assert len(lines) == 1 and counts[0] == counts[1] and int(counts[0]) > 15, done.stdout
     assert str(jit.cache_folder()) in done.stdout
-
-
-@pytest.mark.skipif(find_spec("rich") is None, reason="needs rich")
-@pytest.mark.parametrize("arguments", [["demo", "--seconds", "1", "--streams", "50"]], ids=" ".join)
-def test_a_short_demo_runs(arguments):
-    if "--seconds" not in streamrnn("demo", "--help").stdout:
-        pytest.skip("demo takes no --seconds")
-    done = streamrnn(*arguments)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
-    assert "Traceback" not in done.stderr
 
 
 def test_kernels_that_are_imported_meanwhile_are_compiled_too(tmp_path):
