@@ -16,13 +16,15 @@ from streamrnn.cells.monitors import (
 )
 from streamrnn.errors import ConfigError
 
-CELLS = (plumbing, rnn, lstm, gru, dense, activation, embedding, layernorm, dropout, scale,
-         intake, season, recursive, regress, forecast, surprise, level, patterns, novelty, echo, alarm, report)
+CELLS = (plumbing, rnn, lstm, gru, dense, activation, embedding, layernorm, dropout, scale)
 
-STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES if not getattr(stage, "apart", False))
-"""What the kernels hold; a stage's number in a plan is its position here. Those apart are called, and share the number behind."""
+MONITORS = (intake, season, recursive, regress, forecast, surprise, level, patterns, novelty, echo, alarm, report)
+"""The parts of a detector."""
 
-LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}
+STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES)
+"""What the kernels hold; a stage's number in a plan is its position here. Those of MONITORS stand apart, and share the number behind."""
+
+LAYERS = {layer.kind: layer for cell in CELLS + MONITORS for layer in cell.LAYERS}
 """What a model file names."""
 
 
