@@ -1,4 +1,5 @@
 """Desk: the houses of a server, and the buffers between its sockets and them. No sockets here: messages in, entries out."""
+import os
 import time
 from typing import NamedTuple
 
@@ -17,16 +18,25 @@ from streamrnn.bus.core.save import save
 from streamrnn.bus.core.take import LATER, LONGEST_NAME, SLACK, take
 from streamrnn.bus.house import ROUND, House, address
 
+MOST = 1_000_000
 INBOX = 4 << 20
 PEER_SETS = 1 << 12
 HELD_ROOM, HELD_BYTES = 1024, 4096
 KERNELS = (take, answer, save, let_in, seat_many, free_the_rest, slot_of)
 
 
+def capacity(limits, model):
+    """How many streams of a model there is room for."""
+    if limits.streams != MOST or not hasattr(os, "sysconf"):
+        return limits.streams
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return max(1, min(MOST, half // model.row_bytes))
+
+
 class Limits(NamedTuple):
     """What peers may do; 0 means no limit for the last two."""
     frame: int = 1 << 20       # bytes
-    streams: int = 1_000_000   # of each model
+    streams: int = MOST        # of each model; unless said otherwise, no more than half of the memory holds
     per_peer: int = 0          # streams that one peer may open
     rate: int = 0              # samples a second from one peer
 
@@ -49,7 +59,7 @@ class Desk:
         for kernel in KERNELS:
             jit.ready(kernel)
         self.limits = limits
-        self.houses = [House(name, model, limits.streams, limits.frame, keeps) for name, model in models]
+        self.houses = [House(name, model, capacity(limits, model), limits.frame, keeps) for name, model in models]
         self.counters = np.zeros(L.COUNTERS_BEFORE_ERRORS + len(DETAILS), np.int64)
         self.waits = np.zeros((L.STAGES, L.BUCKETS + 1), np.int64)
         largest = max(_largest_reply(house, limits.frame) for house in self.houses)
