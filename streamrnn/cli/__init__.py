@@ -5,7 +5,8 @@ from importlib import import_module
 
 COMMANDS = {
     "demo": "watch a detector find faults in simulated pumping stations, live",
-    "train": "train a model on a table and save it",
+    "train": "fit an anomaly detector, or train a model, on a table and save it",
+    "detect": "run a table through a detector: what was strange in it, when and why",
     "tune": "search for the layers and the rate that train best on a table",
     "serve": "serve models on ZeroMQ",
     "send": "send a table's rows to a server, and write what comes back",

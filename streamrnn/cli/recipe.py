@@ -15,6 +15,7 @@ from streamrnn.training.losses import CrossEntropy, Gaussian, Quantile, loss_of
 FORMS = {"rnn": "rnn:SIZE[:relu]", "lstm": "lstm:SIZE", "gru": "gru:SIZE[:before]", "dense": "dense:SIZE[:relu|tanh|sigmoid|softmax]",
          "dropout": "dropout:RATE[:variational]", "layernorm": "layernorm"}
 OPTIONS = {"before": False, "variational": True}  # GRU's reset_after and Dropout's variational; an activation is its own name
+USUAL = "lstm:64"
 WINDOW, BATCH, WINDOWS = 100, 64, 10  # steps between updates; sequences side by side; windows in a piece of one long sequence
 
 
@@ -27,7 +28,7 @@ class Recipe:
             Gaussian: (2 * k, "the mean and log-variance of each target", np.arange(k)),
             Quantile: (3 * k, "the 10, 50 and 90 % quantiles of each target", 3 * np.arange(k) + 1),
         }.get(type(self.loss), (k, "one for each target", np.arange(k)))
-        layers = stack(chosen.layers, outputs, "softmax" if examples.classes else None, self.why)
+        layers = stack(USUAL if chosen.layers is None else chosen.layers, outputs, "softmax" if examples.classes else None, self.why)
         if not chosen.no_scale:
             layers = [Scale(), *layers] if examples.classes else [Scale(), *layers, Unscale()]
         self.model = Model(len(examples.inputs), layers, seed=chosen.seed)

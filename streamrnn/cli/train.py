@@ -1,4 +1,4 @@
-"""streamrnn train: a table in, a model file out that runs as it is, and how good it is beside a forecast that needs no model."""
+"""streamrnn train: a table in, a file out that runs as it is: a detector, or a model and how good it is beside a forecast without one."""
 import argparse
 import math
 import os
@@ -23,12 +23,14 @@ def number(least, below=math.inf):
 
 
 DATA = {
+    "--task": {"choices": ("detect", "forecast", "classify"),
+               "help": "detect: what is usual for the sensors, forecast: the target, classify: the target holds labels 0, 1, ... "
+                       "(default: forecast with --target, --inputs, --ahead or --group, else detect)"},
     "--target": {"metavar": "A,B", "help": "columns to predict (default: all, the table forecasts itself)"},
-    "--inputs": {"metavar": "A,B", "help": "columns that go in (default: all, with --ahead 0 all but the targets)"},
+    "--inputs": {"metavar": "A,B", "help": "columns that go in, a detector's sensors (default: all, with --ahead 0 all but the targets)"},
     "--ahead": {"type": natural, "metavar": "K",
                 "help": "the target is its value K rows later, 0: in the same row (default 1, to classify 0)"},
     "--group": {"metavar": "COLUMN", "help": "rows with the same value here are a sequence of their own, such as one machine's"},
-    "--task": {"choices": ("forecast", "classify"), "default": "forecast", "help": "classify: the target holds labels 0, 1, ..."},
     "--last": {"action": "store_true", "help": "one label for each group, told at its last row"},
     "--fill": {"choices": ("previous", "zero"), "help": "what to put for missing values, which are refused otherwise"},
     "--validation": {"type": number(0, below=1), "default": 0.2, "metavar": "SHARE",
@@ -46,8 +48,8 @@ LEARNING = {
     "--threads": {"type": whole, "metavar": "N", "help": "default: all processors; results do not depend on it"},
 }
 OWN = {
-    "--layers": {"default": "lstm:64", "metavar": "WORDS",
-                 "help": "such as gru:64,dropout:0.2,dense:1; the last dense may be left out (default lstm:64)"},
+    "--layers": {"metavar": "WORDS", "help": "such as gru:64,dropout:0.2,dense:1; the last dense may be left out (default lstm:64, a "
+                                             "detector's net gru:32; none: a detector without a net)"},
     "--rate": {"type": number(1e-12), "help": "learning rate (default 0.001, for sgd 0.01)"},
     "--batch": {"type": whole, "metavar": "N", "help": "sequences side by side (default 64); one long sequence is cut into as many "
                                                       "pieces (default: of ten windows each, at most 64)"},
@@ -56,11 +58,18 @@ OWN = {
     "--checkpoint": {"metavar": "FILE", "help": "written as it goes; the same command goes on from there"},
     "--plot": {"metavar": "FILE", "help": "draw loss, rate and gradient by epoch (needs streamrnn[plot])"},
 }
+DETECTING = {
+    "--false-alarms": {"metavar": "RATE", "help": 'how many are bearable, such as 1/week or "1/20000 rows" (default 1/week)'},
+    "--period": {"metavar": "TIME", "help": "between rows, such as 250ms or 5min (default: taken from the times, else 1s)"},
+    "--memory": {"action": argparse.BooleanOptionalAction,
+                 "help": "keep the history, to compare patterns with (default: if it repeats itself)"},
+}
 
 
 def options(parser):
     parser.add_argument("data", help="a table: .csv, .npy or .parquet")
-    for title, group in (("the data", DATA), ("the model and its training", {**OWN, **LEARNING})):
+    for title, group in (("the data", DATA), ("a detector (beside --inputs, --layers and --seed)", DETECTING),
+                         ("the model and its training", {**OWN, **LEARNING})):
         shown = parser.add_argument_group(title)
         for flag, details in group.items():
             shown.add_argument(flag, **details)
@@ -68,11 +77,14 @@ def options(parser):
 
 
 def run(chosen):
-    from streamrnn.cli import examples, recipe
+    from streamrnn.cli import examples, learn, outcome, recipe
 
     console = plain_console()
+    detector = learn.wanted(chosen)
     for path in (chosen.output, chosen.checkpoint, chosen.plot):
         writable(path)
+    if detector:
+        return learn.run(chosen, console)
     drawable(chosen.plot)
     data = examples.read(chosen)
     plan = recipe.Recipe(chosen, data)
@@ -85,9 +97,9 @@ def run(chosen):
     model.save(chosen.output)
     if chosen.plot:
         history.plot(chosen.plot)
-    console.print(outcome(history, plan))
-    console.print(*scores(model, data, plan), sep="\n")
-    console.print(farewell(chosen, history), soft_wrap=True)
+    console.print(outcome.ending(history, plan))
+    console.print(*outcome.scores(model, data, plan), sep="\n")
+    console.print(outcome.farewell(chosen, history), soft_wrap=True)
     return 0
 
 
@@ -151,54 +163,3 @@ def grid(rows):
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def outcome(history, plan):
-    unit = "; targets counted in their standard deviations" if plan.model.layers[-1].kind == "unscale" else ""
-    why = {"patience": "no better one came", "interrupted": "stopped early"}.get(history.stopped, "all done")
-    held = f", validation {history.validation[history.best]:.4g}" if history.validation else ""
-    return (f"{counted(history.epochs, 'epoch')} ({why}); the weights are those of epoch {history.best + 1}: "
-            f"loss {history.loss[history.best]:.4g}{held} ({plan.loss.name}{unit})")
-
-
-def scores(model, data, plan):
-    """The model beside the naive forecast, on what was held back: a table, and a word where the model is no better."""
-    import numpy as np
-    from rich import box
-    from rich.table import Table
-
-    from streamrnn import metrics
-
-    measured = data.measured()
-    joined = lambda parts: np.concatenate([parts[n][first:] for n, first in measured])
-    results = {n: model.run(data.x[n])[-len(data.y[n]):] for n, _ in measured}
-    if data.classes:
-        results = {n: result.argmax(1)[:, None] for n, result in results.items()}
-        columns = {"accuracy": (metrics.accuracy, ".3f"), "F1": (metrics.f1, ".3f")}
-    else:
-        results = {n: result[:, plan.point] for n, result in results.items()}
-        columns = {"MAE": (metrics.mae, ".4g"), "RMSE": (metrics.rmse, ".4g"), "R2": (metrics.r2, ".3f")}
-    true, found, naive, real = joined(data.y), joined(results), joined(data.baseline), joined(data.real)
-
-    table, worse = Table(box=box.SIMPLE_HEAD, pad_edge=False), []
-    for heading in ("target", "forecast", *columns):
-        table.add_column(heading, justify="right" if heading in columns else "left")
-    for k, target in enumerate(data.targets):
-        rows = real[:, k]
-        if not rows.any():
-            table.add_row(target, "no value to measure by: all were filled in")
-            continue
-        values, plain = ([metric(true[rows, k], answer[rows, k]) for metric, _ in columns.values()] for answer in (found, naive))
-        for name, forecast, numbers in ((target, "this model", values), ("", "naive", plain)):
-            table.add_row(name, forecast, *(format(value, form) for value, (_, form) in zip(numbers, columns.values(), strict=True)))
-        if values[0] <= plain[0] if data.classes else values[1] >= plain[1]:
-            worse.append(target)
-    if worse:
-        return table, f"No better than the naive forecast: {', '.join(worse)}. More rows, epochs or other inputs may help."
-    return table,
-
-
-def farewell(chosen, history):
-    again = "; the same command goes on from the checkpoint" if history.stopped == "interrupted" and chosen.checkpoint else ""
-    drawn = f", drew {chosen.plot}" if chosen.plot else ""
-    return f"saved {chosen.output}{drawn}{again}\n\n  streamrnn info {chosen.output}\n  streamrnn bench {chosen.output}"

@@ -37,6 +37,9 @@ def kinds(text):
     return text.split(",")
 
 
+DATA = train.DATA | {
+    "--task": {"choices": ("forecast", "classify"), "default": "forecast", "help": "classify: the target holds labels 0, 1, ..."},
+    "--inputs": {"metavar": "A,B", "help": "columns that go in (default: all, with --ahead 0 all but the targets)"}}
 RANGE = {"metavar": "LOW:HIGH"}
 SEARCH = {
     "--kinds": {"type": kinds, "default": list(KINDS), "metavar": "A,B", "help": "of layers (default rnn,lstm,gru)"},
@@ -51,7 +54,7 @@ SEARCH = {
 
 def options(parser):
     parser.add_argument("data", help="a table: .csv, .npy or .parquet")
-    for title, group in (("the data", train.DATA), ("what is searched", SEARCH), ("each training", train.LEARNING)):
+    for title, group in (("the data", DATA), ("what is searched", SEARCH), ("each training", train.LEARNING)):
         shown = parser.add_argument_group(title)
         for flag, details in group.items():
             shown.add_argument(flag, **details)
@@ -232,7 +235,7 @@ def _identity(chosen):
     """What trials have to have in common."""
     from hashlib import blake2b
 
-    flags = [flag for flag in (*train.DATA, *train.LEARNING, *SEARCH) if flag != "--threads"]
+    flags = [flag for flag in (*DATA, *train.LEARNING, *SEARCH) if flag != "--threads"]
     return {"the data": blake2b(Path(chosen.data).read_bytes(), digest_size=16).hexdigest(),
             **{flag: shown(value(chosen, flag)) for flag in flags}}
 

@@ -212,10 +212,12 @@ def _picked(path, names, columns):
         raise InputError(f"{path} has more than one column {twice!r}: give each a name of its own")
     if columns is None:
         return list(range(len(names)))
-    for name in columns:
-        if name not in names:
-            near = difflib.get_close_matches(str(name), names, n=1)
-            raise InputError(f"{path} has no column {name!r}{f' (did you mean {near[0]!r}?)' if near else ''}: it has {', '.join(names)}")
+    lost = list(dict.fromkeys(name for name in columns if name not in names))
+    if lost:
+        near = difflib.get_close_matches(str(lost[0]), names, n=1)
+        others = f", nor {', '.join(map(repr, lost[1:]))}" if lost[1:] else ""
+        raise InputError(f"{path} has no column {lost[0]!r}{f' (did you mean {near[0]!r}?)' if near else ''}{others}: "
+                         f"it has {', '.join(names)}")
     return [names.index(name) for name in dict.fromkeys(columns)]
 
 

@@ -107,14 +107,14 @@ def take(source, times=None, columns=None):
 
 
 def _from_file(path, times, columns):
+    table = tables.read(path, columns)  # first, for it says what is wrong with a file
     when = moments_of.read(path) if times is None else None
-    table = tables.read(path, columns)
     names, values = list(table.names), table.values
     if when is not None and when[0] in names and columns is None:  # times in numbers are no sensor
         values = np.delete(values, names.index(when[0]), axis=1)
         names.remove(when[0])
     times = when[1] if when is not None else None if times is None else moments(times, len(values))
-    return History(readings(values), tuple(names), times)
+    return History(readings(values, what=str(path)), tuple(names), times)
 
 
 def names_for(count):

@@ -70,9 +70,9 @@ def matplotlib():
     return pyplot
 
 
-def finished(figure, path):
+def finished(figure, path, dpi=150):
     if path is None:
         return figure
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=dpi)
     matplotlib().close(figure)
     return None
