@@ -54,7 +54,8 @@ def run(chosen, console):
                             memory="auto" if chosen.memory is None else chosen.memory)
     detector.save(chosen.output)
     console.print(train.grid(learnt(chosen, detector, rows_per_alarm(false_alarms, detector.period), history)))
-    console.print(f"saved {chosen.output}\n\n  streamrnn detect {chosen.output} today.csv\n  streamrnn serve {chosen.output}", soft_wrap=True)
+    console.print(f"saved {chosen.output}\n\n  streamrnn detect {chosen.output} today.csv\n  streamrnn serve {chosen.output}",
+                  soft_wrap=True)
     return 0
 
 
