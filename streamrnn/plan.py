@@ -56,8 +56,8 @@ class Plan:
         self.signature = blake2b(repr(config).encode(), digest_size=8).hexdigest()  # whose a row is, whatever the weights
         self.segments = []
         self.stride = self.work_size = self.kept_size = self.back_size = self.vocabulary = 0
-        self.board = self.memory = None  # of a detector: where its parts meet, and the first one's state
-        self.sensors, self.timed, self.report = (), False, None  # its sensors, whether samples bring a clock, its columns by name
+        self.sensors, self.timed, self.report = (), False, 0  # of a detector: names, do samples bring a clock? sensors in a result
+        self.memory = None    # its first part's state
         self.masks = []       # of dropout: (offset in the work space, size, layer)
         self.layer = ""       # whose turn it is: names its segments and finds its tensors
         self.stages, self._rows, self._weights = [], [], []

@@ -67,7 +67,7 @@ class House:
                 L.OUTPUTS: plan.outputs,
                 L.TOKENS: plan.vocabulary,
                 L.TIMED: 2 if plan.timed else 0,
-                L.SENSORS: plan.report or 0,
+                L.SENSORS: plan.report,
                 L.NAME: address(self._name),
                 L.NAME_SIZE: len(name.encode()),
                 L.CAPACITY: capacity,

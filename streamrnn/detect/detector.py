@@ -26,7 +26,7 @@ class Detector:
 
     def __init__(self, model):
         plan = model.packed.plan if isinstance(model, Model) else None
-        if plan is None or plan.report is None:
+        if plan is None or not plan.report:
             raise ConfigError(f"a detector is made by Detector.fit, Detector.cold or Detector.load; got {model!r}")
         self.model, self.sensors, self.timed, self.period = model, plan.sensors, plan.timed, model.layers[0].period
         self._stream, self._engine = model.stream(), None

@@ -160,7 +160,7 @@ class Intake(Monitor):
         sensors = self.outputs(inputs)
         board = plan.work(B.size(sensors))
         state = plan.state("state", self.kept(inputs))
-        plan.board, plan.memory, plan.sensors, plan.timed = board, state, self.sensors, self.clock
+        plan.memory, plan.sensors, plan.timed = state, self.sensors, self.clock
         plan.gaps()
         plan.rowwise(STAGE, source, inputs, board, sensors, state=state, weights=self.pack)
         return board

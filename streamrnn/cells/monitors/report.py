@@ -43,7 +43,7 @@ def report(shape, weights, board, y, old, new):
     put(y, 1, signal(board, n, B.ALERT))
     put(y, 2, cause)
     put(y, 3, signal(board, n, B.MISSING))
-    blame, room = blame_of(board, n, cause), vector(board, B.LINEAR, n)
+    blame, room = blame_of(board, n, cause), vector(board, B.LINEAR, n)  # nobody needs that vector any more
     for u in range(0, wide, LANES):
         store(room, u, larger(load(blame, u), ZERO))
     whole = total(room, n)
