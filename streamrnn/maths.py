@@ -23,7 +23,7 @@ ROUND = F(12582912)  # 1.5 * 2^23: adding it rounds to a whole number
 E2, E3, E4, E5, E6 = F(1 / 2), F(1 / 6), F(1 / 24), F(1 / 120), F(1 / 720)
 
 # log(m) = f - f^2/2 + f^3 P(f) with f = m - 1 in [-0.293, 0.414]: least squares at Chebyshev's points, |error| < 4e-8
-ROOT2 = F(1.4142135623730951)
+ROOT2, MOST = F(1.4142135623730951), F(127)
 L0, L1, L2, L3, L4 = F(0.3333331346511841), F(-0.2500000298023224), F(0.20002144575119019), F(-0.16668401658535004), F(0.14219427108764648)
 L5, L6, L7, L8 = F(-0.12399107962846756), F(0.11882626265287399), F(-0.11708961427211761), F(0.06797289103269577)
 
@@ -82,7 +82,7 @@ def exp(x):
 def log(x):
     """Of a normal float above 0; one float at a time."""
     n = exponent(x)
-    m = x * power_of_two(-n)
+    m = x * power_of_two(-n) if n < MOST else x * HALF * power_of_two(ONE - n)  # 2^-127 is no normal float
     if m > ROOT2:
         n, m = n + ONE, m * HALF
     f = m - ONE

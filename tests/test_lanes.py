@@ -4,7 +4,7 @@ import pytest
 from numba import njit
 
 from streamrnn import lanes
-from streamrnn.lanes import BLOCK, LANES, data, fma, larger, load, smaller, splat, store
+from streamrnn.lanes import BLOCK, LANES, choose, data, fma, larger, load, root, smaller, splat, store
 from streamrnn.maths import clamp
 from streamrnn.sums import dot, total
 
@@ -63,6 +63,9 @@ FUNCTIONS = {  # name: (compiled, what NumPy says)
     "add": (njit(lambda a, b, c: a + b), lambda a, b, c: a + b),
     "subtract": (njit(lambda a, b, c: a - b), lambda a, b, c: a - b),
     "multiply": (njit(lambda a, b, c: a * b), lambda a, b, c: a * b),
+    "choose": (njit(lambda a, b, c: choose(a, b, c)), lambda a, b, c: np.where(a > 0, b, c)),
+    "negate": (njit(lambda a, b, c: -a), lambda a, b, c: -a),
+    "root": (njit(lambda a, b, c: root(a * a)), lambda a, b, c: np.sqrt(a * a)),
     "divide": (njit(lambda a, b, c: a / b, error_model="numpy"), lambda a, b, c: a / b),
 }
 

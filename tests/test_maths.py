@@ -1,4 +1,4 @@
-"""tanh, sigmoid and exp: the same bits on floats, on lanes and in plain Python, and close to float64's."""
+"""tanh, sigmoid, exp and log: the same bits on floats, on lanes and in plain Python, and close to float64's."""
 import os
 import subprocess
 import sys
@@ -139,3 +139,19 @@ def test_plain_python_gives_the_bits_of_compiled_code(results):
     plain = np.frombuffer(bytes.fromhex(done.stdout), np.uint32).reshape(3, -1)
     for row, name in zip(plain, FUNCTIONS, strict=True):
         assert (row == results[name][0][some].view(np.uint32)).all(), name
+
+
+def test_log_is_close_to_float64s_and_the_same_in_plain_python(rng):
+    """One float at a time: every normal float above 0."""
+    @njit
+    def logs(x, y):
+        for u in range(x.size):
+            y[u] = maths.log(x[u])
+    bits = rng.integers(1 << 23, 0x7F800000, COUNT, dtype=np.uint32)
+    x = np.concatenate([bits.view(F), rng.uniform(0.5, 2, COUNT).astype(F), F([1, np.finfo(F).tiny, LARGEST, 2 ** 0.5])])
+    y = np.empty_like(x)
+    logs(x, y)
+    want = np.log(x.astype(np.float64))
+    assert (np.abs(y - want) <= 1.2e-7 * np.maximum(np.abs(want), 0.5)).all() and y[2 * COUNT] == 0
+    plain = np.array([maths.log.py_func(v) for v in x[::997]], F)
+    assert (plain.view(np.uint32) == y[::997].view(np.uint32)).all()

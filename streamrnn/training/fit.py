@@ -35,7 +35,7 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     x: (T, inputs), (B, T, inputs) with `lengths` or without, or a list of (T, inputs). y: a target for every step, in x's
     shape with the targets' columns, or one for every sequence, (B, columns). With heads, loss and y may be dicts by head.
 
-    loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "cross_entropy", a Loss, or f(y, target) -> (values, gradient).
+    loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "student", "cross_entropy", a Loss, or f(y, target) -> (values, gradient).
         Cross-entropy and bce take logits: a softmax or sigmoid in the last Dense is left out while it trains.
     optimizer, schedule: "adam", "cosine" and the like, or Adam(1e-3, clip=1.0), Cosine(warmup=100) and the like.
     batch, window: how many sequences go together, and how many steps before each update (None: whole sequences). States are

@@ -4,7 +4,7 @@ import pytest
 
 from streamrnn import jit
 from streamrnn.errors import ConfigError, InputError
-from streamrnn.training.losses import BCE, MAE, MSE, CrossEntropy, Custom, Gaussian, Huber, Quantile, loss_of
+from streamrnn.training.losses import BCE, MAE, MSE, CrossEntropy, Custom, Gaussian, Huber, Quantile, Student, loss_of
 
 F = np.float32
 ROWS, BEFORE, AFTER = 37, 2, 3  # columns of other losses on both sides
@@ -28,6 +28,12 @@ def likelihood(y, t, loss):
     return 0.5 * (s + (y[:, :n] - t) ** 2 * np.exp(-s))
 
 
+def heavy(y, t, loss):
+    n = t.shape[1]
+    s = np.clip(y[:, n:], loss.least, loss.most)
+    return 0.5 * s + (loss.freedom + 1) / 2 * np.log1p((y[:, :n] - t) ** 2 * np.exp(-s) / loss.freedom)
+
+
 def surprise(y, t, loss):
     top = y.max(1)
     return (np.log(np.exp(y - top[:, None]).sum(1)) + top - y[np.arange(len(y)), t[:, 0].astype(int)])[:, None]
@@ -40,11 +46,13 @@ TWINS = {
     "quantile": pinball,
     "bce": lambda y, t, loss: -t * -np.logaddexp(0, -y) - (1 - t) * -np.logaddexp(0, y),
     "gaussian": likelihood,
+    "student": heavy,
     "cross_entropy": surprise,
     "custom": lambda y, t, loss: np.abs(y - t) ** 3,
 }
 CASES = [(MSE(), 1), (MSE(), 3), (MAE(), 1), (MAE(), 2), (Huber(), 3), (Huber(0.3), 1), (Quantile(), 3), (Quantile(0.8), 2),
-         (Quantile([0.05, 0.5]), 6), (BCE(), 1), (BCE(), 5), (Gaussian(), 2), (Gaussian(-0.5, 0.5), 6), (Custom(cubed), 2),
+         (Quantile([0.05, 0.5]), 6), (BCE(), 1), (BCE(), 5), (Gaussian(), 2), (Gaussian(-0.5, 0.5), 6), (Student(), 2),
+         (Student(1.5, -0.5, 0.5), 6), (Custom(cubed), 2),
          *((CrossEntropy(), classes) for classes in (2, 3, 15, 16, 17, 31, 32, 33, 64, 70)),
          (CrossEntropy(weights=(0.5, 0, 2, 1), ignore_index=3), 4)]
 label = lambda value: getattr(value, "name", str(value))
@@ -167,6 +175,10 @@ def in_torch(loss, y, t):
     if loss.name == "gaussian":
         n = t.shape[1]
         return functional.gaussian_nll_loss(y[:, :n], t, y[:, n:].clamp(loss.least, loss.most).exp())
+    if loss.name == "student":
+        n = t.shape[1]
+        s = y[:, n:].clamp(loss.least, loss.most)
+        return (0.5 * s + (loss.freedom + 1) / 2 * torch.log1p((y[:, :n] - t) ** 2 * torch.exp(-s) / loss.freedom)).mean()
     if loss.name == "custom":
         return ((y - t).abs() ** 3).sum(1).mean()
     return {"mse": functional.mse_loss, "mae": functional.l1_loss, "bce": functional.binary_cross_entropy_with_logits,

@@ -42,26 +42,18 @@ def gaussian_rows(y, target, weight, d_y, start, stop, least, most):
     return total
 
 
-@dataclass(frozen=True)
-class Gaussian(Loss):
-    """As torch.nn.GaussianNLLLoss on exp(log-variance), without the constant log(2 pi) / 2.
-
-    Log-variances are clamped to [least, most], where they have no gradient beyond: scale targets to a standard
-    deviation near 1 and they stay well inside.
-    """
-    least: float = -15.0
-    most: float = 15.0
-    name: ClassVar[str] = "gaussian"
+class Distribution(Loss):
+    """Outputs are n means, then n log-variances, which are clamped to [least, most]."""
     scales: ClassVar[bool] = True
-    rows: ClassVar = staticmethod(gaussian_rows)
 
-    def __post_init__(self):
+    def bounded(self):
+        """Refuse bounds of the log-variance that make no sense."""
         within(self, "[-80, 80]", "least", "most")
         if self.least >= self.most:
-            raise ConfigError(f"Gaussian: least must lie below most, got {self.least} and {self.most}")
+            raise ConfigError(f"{type(self).__name__}: least must lie below most, got {self.least} and {self.most}")
 
     def targets(self, outputs):
-        return shared(outputs, 2, "Gaussian (means, then log-variances)")
+        return shared(outputs, 2, f"{type(self).__name__} (means, then log-variances)")
 
     def places(self, outputs):
         return np.arange(outputs // 2)
@@ -72,6 +64,22 @@ class Gaussian(Loss):
 
     def elements(self, outputs):
         return self.targets(outputs)
+
+
+@dataclass(frozen=True)
+class Gaussian(Distribution):
+    """As torch.nn.GaussianNLLLoss on exp(log-variance), without the constant log(2 pi) / 2.
+
+    Log-variances are clamped to [least, most], where they have no gradient beyond: scale targets to a standard
+    deviation near 1 and they stay well inside.
+    """
+    least: float = -15.0
+    most: float = 15.0
+    name: ClassVar[str] = "gaussian"
+    rows: ClassVar = staticmethod(gaussian_rows)
+
+    def __post_init__(self):
+        self.bounded()
 
     def add(self, y, target, weight, d_y, start, stop):
         return ready(self.rows)(y, target, weight, d_y, start, stop, self.least, self.most)

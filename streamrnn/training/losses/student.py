@@ -6,15 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from numba import types
 
-from streamrnn.errors import ConfigError
 from streamrnn.jit import inline, kernel, ready
 from streamrnn.lanes import at, data, get, larger, put, smaller
 from streamrnn.maths import HALF, ONE, exp
 from streamrnn.training.fields import within
-from streamrnn.training.losses.base import ZERO, Loss, clear, matrix, shared, vector
+from streamrnn.training.losses.base import ZERO, clear, matrix, vector
+from streamrnn.training.losses.gaussian import Distribution
 
 
 @inline
@@ -48,33 +47,17 @@ def student_rows(y, target, weight, d_y, start, stop, freedom, least, most):
 
 
 @dataclass(frozen=True)
-class Student(Loss):
+class Student(Distribution):
     """Heavy tails: `freedom` degrees of freedom; large ones come close to Gaussian, without the constants."""
     freedom: float = 4.0
     least: float = -10.0
     most: float = 10.0
     name: ClassVar[str] = "student"
-    scales: ClassVar[bool] = True
     rows: ClassVar = staticmethod(student_rows)
 
     def __post_init__(self):
         within(self, "[1, 1000]", "freedom")
-        within(self, "[-80, 80]", "least", "most")
-        if self.least >= self.most:
-            raise ConfigError(f"Student: least must lie below most, got {self.least} and {self.most}")
-
-    def targets(self, outputs):
-        return shared(outputs, 2, "Student (means, then log-variances)")
-
-    def places(self, outputs):
-        return np.arange(outputs // 2)
-
-    def unscaling(self, shift, factor, outputs):
-        """A log-variance moves by log(factor^2)."""
-        return np.concatenate([shift, 2 * np.log(factor)]), np.concatenate([factor, np.ones_like(factor)])
-
-    def elements(self, outputs):
-        return self.targets(outputs)
+        self.bounded()
 
     def add(self, y, target, weight, d_y, start, stop):
         return ready(self.rows)(y, target, weight, d_y, start, stop, self.freedom, self.least, self.most)
