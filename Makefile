@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 LIMIT  ?=
+DATA   ?=
 
 .PHONY: demo test soak bench lint clean
 
@@ -18,7 +19,7 @@ soak: $(VENV)/.test
 	STREAMRNN_SOAK=1 $(BIN)/python -m pytest tests/bus/test_crash.py tests/bus/test_fuzz.py tests/bus/test_twin.py -v
 
 bench: $(VENV)/.peers
-	$(BIN)/python -m bench $(if $(LIMIT),--limit $(LIMIT))
+	$(BIN)/python -m bench $(if $(LIMIT),--limit $(LIMIT)) $(if $(DATA),--data $(DATA))
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
