@@ -42,7 +42,7 @@ class Intake(Part):
             seconds, fraction = (self.seconds + self.period) % WEEK, self.fraction
         elif self.age:
             passed = (seconds - self.seconds + fraction - self.fraction) % WEEK
-            b.gap = max(1, passed / self.period) if passed < WEEK / 2 else 1
+            b.gap = max(1, passed / self.period) if passed < WEEK - 3600 else 1
         self.seconds, self.fraction, b.clock = seconds, fraction, seconds + fraction
 
     def standard_units(self, x, seen):
@@ -131,7 +131,9 @@ class Level(Part):
         self.displaced, self.peak, self.rows, self.rest = counters[:4]
 
     def step(self, b):
-        self.fast = self.fast + 0.3 * (b.scaled - self.fast)
+        self.fast = self.fast + min(1, 0.3 * b.gap) * (b.scaled - self.fast)
+        if b.gap > 1 and not self.displaced:
+            self.base = self.base + min(1, b.gap / 150) * (b.scaled - self.base)
         if b.fresh == 2:
             self.fast, self.base = b.scaled, b.scaled
         d = clip(self.fast - self.base, 6)

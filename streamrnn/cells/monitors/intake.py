@@ -24,7 +24,7 @@ CENTRE, UNIT, FACTOR, FROZEN_LIMIT, GONE_LIMIT, MASK, SETTINGS = range(7)  # of 
 PERIOD, HORIZON = range(2)       # of the settings; HORIZON 0: fixed units
 BEGUN, SECONDS, FRACTION, AGES, CALM = range(5)  # CALM: rows since the stream began or came back
 CLIP = np.float32(20)            # standard deviations: what lies beyond tells no more
-WEEK = np.float32(604_800)
+WEEK, HOUR = np.float32(604_800), np.float32(3600)
 NOTHING = np.float32(-3e38)      # what a NaN becomes when compared
 ZERO, ONE, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 ABOVE = np.float32(1 + 2 ** -23)  # 41 (1 / 41) is below 1 in float32, and the 41st row would not count
@@ -44,7 +44,7 @@ def clock(settings, counters, x, board, n, timed):
             if get(counters, AGES) > ZERO:
                 passed = (seconds - get(counters, SECONDS)) + (fraction - get(counters, FRACTION))
                 passed = passed + WEEK if passed < ZERO else passed
-                if passed < HALF * WEEK:  # further back than ahead: the clock was set, nothing is known
+                if passed < WEEK - HOUR:  # else the clock was set back a little; by more, nothing is known, as after a long gap
                     gap = larger(ONE, passed / period)
         else:
             seconds, fraction = get(counters, SECONDS) + period, get(counters, FRACTION)

@@ -57,10 +57,16 @@ def level(shape, weights, board, y, old, state):
     begin(board, n, at(settings, 16), state, COUNTERS * wide + 16)
     scaled, difference = vector(board, B.SCALED, n), vector(board, B.BY_LEVEL, n)
     new = signal(board, n, B.FRESH) > ONE
+    gap = signal(board, n, B.GAP)  # averages move on over rows that were left out
+    quick, slow = smaller(ONE, QUICK * gap), ZERO
+    if gap > ONE and get(counters, DISPLACED) == ZERO:
+        slow = smaller(ONE, SLOW * gap)
     for u in range(0, wide, LANES):
         now = load(scaled, u)
         fast = load(state, u)
-        fast = fma(now - fast, QUICK, fast)
+        fast = fma(now - fast, quick, fast)
+        at_rest = load(base, u)
+        store(base, u, fma(now - at_rest, slow, at_rest))
         if new:
             fast = now
             store(base, u, now)
