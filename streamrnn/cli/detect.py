@@ -62,7 +62,7 @@ def opened(path):
     from streamrnn.model.model import load
 
     model = load(path)
-    if model.packed.plan.report is None:
+    if not model.packed.plan.report:
         raise ConfigError(f"{path} holds a model that is no detector: {MAKE}")
     return Detector(model)
 
