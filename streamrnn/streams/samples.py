@@ -2,7 +2,6 @@
 import numpy as np
 
 from streamrnn.errors import InputError
-from streamrnn.kernels.frame import GAPS
 
 F32 = np.dtype(np.float32)
 
@@ -32,6 +31,7 @@ def sample(x, inputs):
 
 def refuse_value(x, vocabulary, where=""):
     """Say which value a kernel would not take, and why."""
+    from streamrnn.kernels.frame import GAPS  # here, so that reading tables does not take a compiler
     flat = np.asarray(x).ravel()
     if vocabulary == GAPS:
         wrong = np.flatnonzero(np.isinf(flat))
