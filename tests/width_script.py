@@ -4,8 +4,10 @@ from hashlib import blake2b
 import numpy as np
 
 from streamrnn import GRU, LSTM, RNN, Dense, Dropout, Embedding, Engine, LayerNorm, Model, Scale, Unscale
-from streamrnn.cells import LAYERS
+from streamrnn.cells import CELLS
 from streamrnn.lanes import LANES
+
+LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}  # a detector's parts have tests of their own
 
 TRUNK = [Unscale(), LSTM(37), LayerNorm(), Scale("minmax"), GRU(19), GRU(21, reset_after=False), Dropout(0.5), RNN(33),
          RNN(18, "relu"), Dense(35, "tanh")]
