@@ -13,6 +13,7 @@ StreamRNNError
 ├── TimedOut (TimeoutError)       a server that did not answer in time
 ├── BufferFull                    a producer whose samples are neither answered nor durable yet, and no room for another
 ├── Diverged (ArithmeticError)    a training whose loss is no longer finite: the message says where, and what to do
+├── NoDevice (RuntimeError)       device="cuda" where no GPU can be used: the message says what is missing
 └── MissingExtra (ImportError)    an optional package is needed: the message has its install command
 """
 
@@ -72,6 +73,10 @@ class BufferFull(StreamRNNError):
 
 
 class Diverged(StreamRNNError, ArithmeticError):
+    pass
+
+
+class NoDevice(StreamRNNError, RuntimeError):
     pass
 
 

@@ -86,6 +86,8 @@ def _content(value):
 def kernel(signature, nogil=True):
     """A function that Python calls: one signature, compiled at its first use or read from the cache."""
     def decorate(function):
+        if config.DISABLE_JIT:  # plain Python, for CUDA's simulator
+            return function
         dispatcher = njit(function, error_model="numpy", nogil=nogil)
         dispatcher._cache = _SafeCache(function)
         KERNELS.append((dispatcher, signature))
@@ -104,7 +106,7 @@ KERNELS = []
 
 def ready(dispatcher):
     """Compile a kernel, or load it, unless that has been done; after this it takes its one signature and no other."""
-    if dispatcher._can_compile:
+    if not config.DISABLE_JIT and dispatcher._can_compile:
         with _compiling:
             if dispatcher._can_compile:
                 dispatcher.compile(_signature(dispatcher))
@@ -118,6 +120,8 @@ def _signature(dispatcher):
 
 def address_of_code(dispatcher):
     """Where a kernel's machine code starts: what `called` takes."""
+    if config.DISABLE_JIT:
+        return 0
     result = next(iter(ready(dispatcher).overloads.values()))
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
 

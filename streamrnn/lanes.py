@@ -9,11 +9,12 @@ import operator
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic, models, overload, register_model
 
 from streamrnn.jit import FEATURES
 
+DISABLE_JIT = bool(config.DISABLE_JIT)
 LANES = 16 if "avx512f" in FEATURES else 8 if "avx" in FEATURES else 4
 REGISTERS = 16 if LANES == 8 or ("sse2" in FEATURES and LANES == 4) else 32
 BLOCK = 16  # every buffer is padded to a multiple of this, whatever LANES is: a row means the same on every host
@@ -40,6 +41,8 @@ class LanesModel(models.PrimitiveModel):
 # -- LLVM pieces, shared with the tile ---------------------------------------------------------------------------------
 
 def emit_splat(builder, scalar, kind=VECTOR):
+    if kind == FLOAT:
+        return scalar
     one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, INT(0))
     return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), ir.Constant(ir.VectorType(INT, kind.count), [0] * kind.count))
 
@@ -50,6 +53,26 @@ def emit_load(builder, pointer, index, align=4):
 
 def emit_store(builder, value, pointer, index, align=4):
     builder.store(value, builder.bitcast(builder.gep(pointer, [index]), VECTOR.as_pointer()), align=align)
+
+
+def by_thread(context):
+    """Is a lane a thread of its own (on a GPU: streamrnn.cuda.words), and a value of this type one float?"""
+    return context.get_value_type(lanes) == FLOAT
+
+
+def emit_lane(builder):
+    """This thread's lane."""
+    thread = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT, []), "llvm.nvvm.read.ptx.sreg.tid.x"), [])
+    return builder.and_(thread, INT(LANES - 1))
+
+
+def emit_meet(builder):
+    """Wait for the other lanes of this stream, and see what they stored; answers which threads they are, as a mask."""
+    thread = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT, []), "llvm.nvvm.read.ptx.sreg.tid.x"), [])
+    mask = builder.shl(INT((1 << LANES) - 1), builder.and_(thread, INT(32 - LANES)))
+    kind = ir.FunctionType(ir.VoidType(), [INT])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.nvvm.bar.warp.sync"), [mask])
+    return mask
 
 
 def emit_call(builder, name, kind, *args):
@@ -63,8 +86,9 @@ def emit_fma(builder, a, b, c):
     return emit_call(builder, "llvm.fma", c.type, a, b, c)
 
 
-def _widen(builder, values, kinds):
-    return [v if t == lanes else emit_splat(builder, v) for v, t in zip(values, kinds, strict=True)]
+def _widen(context, builder, values, kinds):
+    wide = context.get_value_type(lanes)
+    return [v if t == lanes else emit_splat(builder, v, wide) for v, t in zip(values, kinds, strict=True)]
 
 
 def _wide(*kinds):
@@ -100,14 +124,35 @@ def at(typing, p, offset):
 @intrinsic
 def load(typing, p, index):
     def lower(context, builder, sig, args):
-        return emit_load(builder, *args)
+        if not by_thread(context):
+            return emit_load(builder, *args)
+        index = builder.add(args[1], builder.zext(emit_lane(builder), LONG))
+        return builder.load(builder.gep(args[0], [index]), align=4)
+    return lanes(floats, types.int64), lower
+
+
+@intrinsic
+def across(typing, p, index):
+    """`load` of what other lanes may have stored, as when values move on by a place."""
+    def lower(context, builder, sig, args):
+        if not by_thread(context):
+            return emit_load(builder, *args)
+        emit_meet(builder)
+        index = builder.add(args[1], builder.zext(emit_lane(builder), LONG))
+        value = builder.load(builder.gep(args[0], [index]), align=4)
+        emit_meet(builder)
+        return value
     return lanes(floats, types.int64), lower
 
 
 @intrinsic
 def store(typing, p, index, value):
     def lower(context, builder, sig, args):
-        emit_store(builder, args[2], args[0], args[1])
+        if by_thread(context):
+            index = builder.add(args[1], builder.zext(emit_lane(builder), LONG))
+            builder.store(args[2], builder.gep(args[0], [index]), align=4)
+        else:
+            emit_store(builder, args[2], args[0], args[1])
         return context.get_dummy_value()
     return types.void(floats, types.int64, lanes), lower
 
@@ -115,14 +160,23 @@ def store(typing, p, index, value):
 @intrinsic
 def get(typing, p, index):
     def lower(context, builder, sig, args):
-        return builder.load(builder.gep(args[0], [args[1]]), align=4)
+        if by_thread(context):  # another lane may have stored it, and may store there again
+            emit_meet(builder)
+        value = builder.load(builder.gep(args[0], [args[1]]), align=4)
+        if by_thread(context):
+            emit_meet(builder)
+        return value
     return types.float32(floats, types.int64), lower
 
 
 @intrinsic
 def put(typing, p, index, value):
     def lower(context, builder, sig, args):
-        builder.store(args[2], builder.gep(args[0], [args[1]]), align=4)
+        if by_thread(context):
+            emit_meet(builder)
+        builder.store(args[2], builder.gep(args[0], [args[1]]), align=4)  # all lanes store the same
+        if by_thread(context):
+            emit_meet(builder)
         return context.get_dummy_value()
     return types.void(floats, types.int64, types.float32), lower
 
@@ -141,7 +195,7 @@ def prefetch(typing, p, index):
 @intrinsic
 def splat(typing, scalar):
     def lower(context, builder, sig, args):
-        return emit_splat(builder, args[0])
+        return emit_splat(builder, args[0], context.get_value_type(lanes))
     return lanes(types.float32), lower
 
 
@@ -155,7 +209,7 @@ def fma(a, b, c):
 @intrinsic
 def _fma_lanes(typing, a, b, c):
     def lower(context, builder, sig, args):
-        return emit_fma(builder, *_widen(builder, args, sig.args))
+        return emit_fma(builder, *_widen(context, builder, args, sig.args))
     return lanes(a, b, c), lower
 
 
@@ -186,7 +240,7 @@ def _pick(comparison):
     @intrinsic
     def pick(typing, a, b):
         def lower(context, builder, sig, args):
-            a, b = _widen(builder, args, sig.args)
+            a, b = _widen(context, builder, args, sig.args)
             return builder.select(builder.fcmp_ordered(comparison, a, b), a, b)
         return lanes(a, b), lower
     return pick
@@ -217,7 +271,7 @@ def where_positive(x, a):
 @intrinsic
 def _where_positive_lanes(typing, x, a):
     def lower(context, builder, sig, args):
-        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        zero = emit_splat(builder, FLOAT(0.0), args[0].type)
         return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
     return lanes(lanes, lanes), lower
 
@@ -237,8 +291,8 @@ def choose(x, a, b):
 @intrinsic
 def _choose_lanes(typing, x, a, b):
     def lower(context, builder, sig, args):
-        x, a, b = _widen(builder, args, sig.args)
-        return builder.select(builder.fcmp_ordered(">", x, ir.Constant(VECTOR, [0.0] * LANES)), a, b)
+        x, a, b = _widen(context, builder, args, sig.args)
+        return builder.select(builder.fcmp_ordered(">", x, emit_splat(builder, FLOAT(0.0), x.type)), a, b)
     return lanes(x, a, b), lower
 
 
@@ -254,18 +308,19 @@ def power_of_two(x):
     return np.int32((int(x) + 127) << 23).view(np.float32)
 
 
-def _power(kind, vector, integers):
+def _power(kind):
     @intrinsic
     def power(typing, x):
         def lower(context, builder, sig, args):
-            one = integers(127) if integers is INT else ir.Constant(integers, [127] * LANES)
-            shift = integers(23) if integers is INT else ir.Constant(integers, [23] * LANES)
-            return builder.bitcast(builder.shl(builder.add(builder.fptosi(args[0], integers), one), shift), vector)
+            value = args[0].type
+            whole = lambda n: INT(n) if value == FLOAT else ir.Constant(INTS, [n] * LANES)
+            integers = INT if value == FLOAT else INTS
+            return builder.bitcast(builder.shl(builder.add(builder.fptosi(args[0], integers), whole(127)), whole(23)), value)
         return kind(kind), lower
     return power
 
 
-_power_lanes, _power_float = _power(lanes, VECTOR, INTS), _power(types.float32, FLOAT, INT)
+_power_lanes, _power_float = _power(lanes), _power(types.float32)
 
 
 @overload(power_of_two)
@@ -307,7 +362,7 @@ def _root(typing, x):
 @intrinsic
 def _root_lanes(typing, x):
     def lower(context, builder, sig, args):
-        return emit_call(builder, "llvm.sqrt", VECTOR, args[0])
+        return emit_call(builder, "llvm.sqrt", args[0].type, args[0])
     return lanes(lanes), lower
 
 
@@ -322,7 +377,7 @@ def _operator(python_operator, instruction):
     @intrinsic
     def on_lanes(typing, a, b):
         def lower(context, builder, sig, args):
-            return getattr(builder, instruction)(*_widen(builder, args, sig.args))
+            return getattr(builder, instruction)(*_widen(context, builder, args, sig.args))
         return lanes(a, b), lower
 
     @overload(python_operator)
@@ -343,7 +398,7 @@ _operator(operator.truediv, "fdiv")
 @intrinsic
 def _negative(typing, a):
     def lower(context, builder, sig, args):
-        return builder.fneg(args[0])
+        return builder.fsub(FLOAT(-0.0), args[0]) if by_thread(context) else builder.fneg(args[0])  # NVVM knows no fneg
     return lanes(lanes), lower
 
 
@@ -352,3 +407,25 @@ def _negated(a):
     if a == lanes:
         return lambda a: _negative(a)
     return None
+
+
+if DISABLE_JIT:
+    from streamrnn.plain import (  # noqa: F401
+        LANES,
+        across,
+        at,
+        choose,
+        fma,
+        get,
+        larger,
+        load,
+        pointer,
+        power_of_two,
+        prefetch,
+        put,
+        root,
+        smaller,
+        splat,
+        store,
+        where_positive,
+    )

@@ -43,6 +43,7 @@ class Packed:
     plan: "Plan"
     program: np.ndarray
     arena: np.ndarray
+    tensors: dict | None = None
 
 
 class Plan:
@@ -108,7 +109,7 @@ class Plan:
         if hidden is not None:
             row |= {frame.HIDDENS: units, frame.HIDDEN: before(hidden).code}
         row |= {frame.BUFFERS + i: place.code for i, place in enumerate([*map(before, reads), *writes])}
-        self._stage(stage, row, lambda tensors: pack(weights(tensors)))
+        self._stage(stage, row, weights)
 
     def rowwise(self, stage, source, inputs, target, units, weights=None, state=None):
         if stage.padded and source.space == X:
@@ -141,12 +142,13 @@ class Plan:
         """The layer of each stage."""
         return [layer for layer, _ in self._weights]
 
-    def fill(self, tensors):
-        """These tensors packed into an arena, and where each stage's weights start."""
-        parts, starts, size = [], [], 0
-        for layer, weights in self._weights:
+    def fill(self, tensors, packer=None):
+        """These tensors packed into an arena, and where each stage's weights start; packer(stage, gates) packs the gated ones."""
+        parts, starts, size, packer = [], [], 0, packer or (lambda stage, gates: pack(gates))
+        for stage, (layer, weights) in zip(self.stages, self._weights, strict=True):
             own = {name.removeprefix(layer + "."): t for name, t in tensors.items() if name.startswith(layer + ".")}
             part = weights(own) if weights else np.zeros(0, np.float32)
+            part = packer(stage, part) if isinstance(stage, Gated) else part
             parts.append(part)
             starts.append(size)
             size += padded(part.size)
@@ -155,18 +157,24 @@ class Plan:
             arena[start:start + part.size] = part
         return arena, starts
 
-    def assemble(self, tensors):
-        """The plan with these tensors, ready to run."""
-        arena, starts = self.fill(tensors)
+    def table(self, starts):
+        """The program as (header, a row for each stage): all but the address of the arena and those of code."""
         rows = np.zeros((len(self._rows), frame.COLUMNS), np.int64)
         for number, row in enumerate(self._rows):
             rows[number, list(row)] = list(row.values())
         rows[:, frame.WEIGHTS] = starts
-        rows[:, frame.CODE] = [jit.address_of_code(stage.step) if getattr(stage, "apart", False) else 0 for stage in self.stages]
         header = np.zeros(frame.HEADER, np.int64)
-        header[[frame.STAGES, frame.INPUTS_OF_MODEL, frame.OUTPUTS_OF_MODEL, frame.STRIDE, frame.WORK_SIZE, frame.TOKENS, frame.ARENA]] = (
-            len(self._rows), self.inputs, self.outputs, self.stride, self.work_size, self.vocabulary, arena.ctypes.data)
-        return Packed(self, np.concatenate([header, rows.ravel()]), arena)
+        header[[frame.STAGES, frame.INPUTS_OF_MODEL, frame.OUTPUTS_OF_MODEL, frame.STRIDE, frame.WORK_SIZE, frame.TOKENS]] = (
+            len(self._rows), self.inputs, self.outputs, self.stride, self.work_size, self.vocabulary)
+        return header, rows
+
+    def assemble(self, tensors):
+        """The plan with these tensors, ready to run."""
+        arena, starts = self.fill(tensors)
+        header, rows = self.table(starts)
+        rows[:, frame.CODE] = [jit.address_of_code(stage.step) if getattr(stage, "apart", False) else 0 for stage in self.stages]
+        header[frame.ARENA] = arena.ctypes.data
+        return Packed(self, np.concatenate([header, rows.ravel()]), arena, tensors)
 
     def way_back(self, starts, nowhere):
         """Where in the arena each weight of the arena packed the other way stands; `nowhere` for padding."""

@@ -55,7 +55,7 @@ class Gated:
     @property
     def kept(self):
         """How many values the derivative wants kept."""
-        return self.grad.py_func.__code__.co_argcount - self.reads - 2 * self.writes
+        return getattr(self.grad, "py_func", self.grad).__code__.co_argcount - self.reads - 2 * self.writes
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,11 @@ class Rowwise:
     exact: bool = False
     apart: bool = False
 
+    @property
+    def inlined(self):
+        """The step as a piece of another kernel."""
+        return getattr(self.step, "inlined", self.step)
+
 
 APART = types.void(types.int64, types.int64, floats, floats, floats, floats, floats)
 """shape, weights, x, y, old, new: what a step that is apart takes."""
@@ -89,7 +94,9 @@ def apart(function):
 
     step.__module__, step.__name__, step.__qualname__ = function.__module__, function.__name__, function.__qualname__
     step.__code__ = step.__code__.replace(co_filename=function.__code__.co_filename)
-    return kernel(APART)(step)
+    compiled = kernel(APART)(step)
+    compiled.inlined = body  # for a kernel that takes it in after all, as on a GPU
+    return compiled
 
 
 class Gates(NamedTuple):

@@ -8,7 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from streamrnn.lanes import FLOAT, LONG, floats
+from streamrnn.lanes import DISABLE_JIT, FLOAT, LONG, floats
 
 # the program's header; TOKENS: a vocabulary, 0: any finite numbers, GAPS: and NaN, a missing reading
 STAGES, INPUTS_OF_MODEL, OUTPUTS_OF_MODEL, STRIDE, WORK_SIZE, TOKENS, ARENA, HEADER = range(8)
@@ -155,3 +155,7 @@ def switch(functions, arguments):
             return context.get_dummy_value()
         return types.void(types.Tuple(arguments)), lower
     return call
+
+
+if DISABLE_JIT:
+    from streamrnn.plain import beyond, fields  # noqa: F401

@@ -15,7 +15,7 @@ from streamrnn.cells.base import Rowwise, apart, positive
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, fill, padded, signal, tell, vector, width
 from streamrnn.jit import inline
-from streamrnn.lanes import BLOCK, LANES, at, fma, get, larger, load, root, smaller, splat, store
+from streamrnn.lanes import across, BLOCK, LANES, at, fma, get, larger, load, root, smaller, splat, store
 from streamrnn.sums import dot
 
 HORIZONS = (30, 100)             # rows after which a distance has faded to 1 / e
@@ -34,7 +34,7 @@ def nearest(history, count, distances, a, b, c, keep, gain, room):
     best = splat(FAR)
     for j in range(count - LANES, -LANES, -LANES):  # downwards: each takes from the place before, as it was
         x, y, z = load(history, j) - a, load(at(history, count), j) - b, load(at(history, 2 * count), j) - c
-        now = fma(fma(x, x, fma(y, y, z * z)), gain, load(distances, j - 1) * keep)
+        now = fma(fma(x, x, fma(y, y, z * z)), gain, across(distances, j - 1) * keep)
         store(distances, j, now)
         best = smaller(now, best)
     store(room, 0, best)

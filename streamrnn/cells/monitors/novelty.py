@@ -14,7 +14,7 @@ from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, tell, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, ZERO, novelty
 from streamrnn.jit import inline
-from streamrnn.lanes import LANES, at, get, larger, load, put, smaller, store
+from streamrnn.lanes import across, LANES, at, get, larger, load, put, smaller, store
 
 SHORT, LONG = (14, 17, 20, 24, 28), (35, 42, 50, 60, 70)  # 20 and 50 rows, each times 0.7, 0.85, 1, 1.2 and 1.4
 VOTERS = len(SHORT)
@@ -36,7 +36,7 @@ MANY = np.float32(20)        # times the limit: more is no stranger
 @inline
 def push(ring, value):
     for k in range(LAST - LANES, -LANES, -LANES):
-        store(ring, k + 1, load(ring, k))
+        store(ring, k + 1, across(ring, k))
     put(ring, 0, value)
 
 

@@ -15,7 +15,7 @@ from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, fill, signal, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, TINY, ZERO
 from streamrnn.jit import inline
-from streamrnn.lanes import LANES, at, fma, get, larger, load, put, smaller, splat, store
+from streamrnn.lanes import across, LANES, at, fma, get, larger, load, put, smaller, splat, store
 
 BLOCKS = (4, 5, 6)                 # rows in a block
 LENGTH, LATE = 8, 4                # blocks in a pattern; patterns become memories so many blocks later
@@ -81,7 +81,7 @@ def strange(own, value, rows):
     if filled >= np.float32(rows):
         means = at(own, MEANS)
         for k in range(0, KEPT, LANES):
-            store(means, k, load(means, k + 1))
+            store(means, k, across(means, k + 1))
         put(means, KEPT - 1, total / filled)
         filled, total = ZERO, ZERO
         blocks = smaller(get(own, COUNT) + ONE, OLD)

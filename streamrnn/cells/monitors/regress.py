@@ -13,7 +13,7 @@ from streamrnn.cells.base import Rowwise, apart, positive
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, padded, signal, vector, width
 from streamrnn.jit import inline
-from streamrnn.lanes import LANES, at, fma, get, load, put, splat, store
+from streamrnn.lanes import across, LANES, at, fma, get, load, put, splat, store
 from streamrnn.maths import tanh
 from streamrnn.sums import dot
 
@@ -26,7 +26,7 @@ def remember(state, board, n, count):
     """Push the newest row into the lags; what falls off the end meets zero weights."""
     scaled = vector(board, B.SCALED, n)
     for k in range(width(count * n) - LANES, -LANES, -LANES):
-        store(state, k + n, load(state, k))
+        store(state, k + n, across(state, k))
     for c in range(n):
         put(state, c, get(scaled, c))
     if signal(board, n, B.FRESH) > np.float32(1):

@@ -1,0 +1,208 @@
+"""Rows on a GPU: the memory of many streams of one model there, and the launches that step them. The same door as streams.rows.
+
+Rows lie in one slab that doubles when it is full; slots, generations and handles stay on the host. Samples go down and results
+come up; nothing else moves. What takes an array of the host takes one on the device too (anything with __cuda_array_interface__).
+"""
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock
+
+import numpy as np
+
+from streamrnn.cuda import device
+from streamrnn.cuda.program import BLOCKS, DeviceProgram, compiled_steps, kinds
+from streamrnn.cuda.step import DESK, FINE, GROUP, PROGRAM, REFUSE, REFUSED, ROWS, WORK, refuse
+from streamrnn.cuda.tile import THREADS
+from streamrnn.errors import EngineBusy, EngineFull, UnknownStream
+from streamrnn.kernels.step import SLOT
+from streamrnn.streams import samples
+from streamrnn.streams.rows import BUSY_MESSAGE, CLOSED
+
+FIRST = 1024  # rows of the first slab
+
+
+class CudaRows:
+    device = "cuda"
+    threads = 1
+
+    def __init__(self, packed, capacity=None, fixed=False):
+        device.require()
+        self.plan, self.capacity = packed.plan, capacity
+        self.stride, self._inputs, self._outputs = self.plan.stride, self.plan.inputs, self.plan.outputs
+        self._program = DeviceProgram(packed.plan, packed.tensors)
+        self._refuse = device.compiled(refuse, REFUSE, THREADS)
+        self._slab = device.array((min(FIRST, capacity) if fixed else FIRST, max(1, self.stride)))
+        self._generations = np.zeros(len(self._slab), np.int64)
+        self._free, self._next, self._closed = [], 0, 0
+        self._wrong = device.upload(np.array([FINE]))
+        self._fine = np.array([FINE])
+        self._desks, self._work = {}, None
+        self._batch = None        # the last batch of handles with its slots on the device, and `_closed` then
+        self._lock = Lock()
+
+    @contextmanager
+    def _alone(self, wait=False):
+        if not self._lock.acquire(blocking=wait):
+            raise EngineBusy(BUSY_MESSAGE)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    # -- slots ----------------------------------------------------------------------------------------------------------
+
+    def open(self):
+        with self._alone():
+            if self.capacity is not None and self._next - len(self._free) >= self.capacity:
+                raise EngineFull(f"all {self.capacity:,} streams of this engine are taken: close some, give idle ones a "
+                                 "time to live (ttl=), or raise engine.capacity")
+            if not self._free and self._next == len(self._generations):
+                self._grow()
+            slot = self._free.pop() if self._free else self._next
+            self._next = max(self._next, slot + 1)
+            return slot | int(self._generations[slot]) << 32
+
+    def _grow(self):
+        count = len(self._generations)
+        slab = device.array((2 * count, max(1, self.stride)))
+        slab[:count].copy_to_device(self._slab)
+        self._slab, self._desks = slab, {}
+        self._generations = np.concatenate([self._generations, np.zeros(count, np.int64)])
+
+    def close(self, handle, wait=False):
+        with self._alone(wait):
+            slot = self._slot(handle)
+            self._slab[slot].copy_to_device(np.zeros(self._slab.shape[1], np.float32))
+            self._generations[slot] += 1
+            self._free.append(slot)
+            self._closed += 1
+
+    def _slot(self, handle):
+        slot = handle & SLOT
+        if self._generations[slot] != handle >> 32:
+            raise UnknownStream(CLOSED)
+        return slot
+
+    def read(self, handle):
+        with self._alone():
+            return device.download(self._slab[self._slot(handle)])[:self.stride]
+
+    row = read
+
+    def write(self, handle, values):
+        with self._alone():
+            slot, row = self._slot(handle), np.zeros(self._slab.shape[1], np.float32)
+            row[:self.stride] = samples.as_float32(values)
+            self._slab[slot].copy_to_device(row)
+
+    def clear(self, handle):
+        self.write(handle, np.zeros(self.stride, np.float32))
+
+    # -- steps ----------------------------------------------------------------------------------------------------------
+
+    def step(self, handle, x):
+        """One sample (inputs,) -> one result (outputs,)."""
+        x = samples.sample(x, self._inputs)
+        return self.steps(np.array([handle], np.int64), x[None, None])[0, 0]
+
+    def steps(self, handles, x, lengths=None, numbers=None, distinct=True):
+        """As streams.rows.Rows.steps; samples that lie on the device give results on the device."""
+        with self._alone():
+            slots, inside = self._slots(handles), hasattr(x, "__cuda_array_interface__")
+            lengths = _all_of(*x.shape[:2]) if lengths is None else np.ascontiguousarray(lengths, np.int64)
+            if distinct:
+                y = self._step_together(slots, device.require().as_cuda_array(x) if inside else device.upload(x), lengths)
+                wrong = int(device.download(self._wrong)[0])
+                if wrong == FINE:
+                    return y if inside else device.download(y)
+            x = device.download(device.require().as_cuda_array(x)) if inside else x
+            if not distinct:
+                there = device.upload(x)
+                self._look(there, device.upload(lengths))
+                wrong = int(device.download(self._wrong)[0])
+            if wrong != FINE:
+                n, t = divmod(wrong, x.shape[1])
+                where = f"[{n if numbers is None else numbers[n]}]" + (f"[{t}]" if x.shape[1] > 1 else "")
+                samples.refuse_value(x[n, t], self.plan.vocabulary, where)
+            y = self._step_in_order(slots, x, lengths)
+            return device.upload(y) if inside else y
+
+    def _slots(self, handles):
+        """Slots of these handles, on the device: looked up once for a batch that comes again."""
+        if self._batch is None or self._batch[0] is not handles or self._batch[1] != self._closed:
+            slots = handles & SLOT
+            gone = np.flatnonzero(self._generations[slots] != handles >> 32)
+            if len(gone):
+                raise UnknownStream(f"stream {gone[0]} of this batch was closed: look its id up again")
+            self._batch = handles, self._closed, device.upload(slots)
+        return self._batch[2]
+
+    def _look(self, x, lengths):
+        """Have the device find the first sample that a step would refuse; steps that are launched behind it do nothing then."""
+        self._wrong.copy_to_device(self._fine)
+        count, time, inputs = x.shape
+        if x.size:
+            blocks = min(-(-x.size // THREADS), 8 * device.multiprocessors())
+            self._refuse[blocks, THREADS](device.address(x), device.address(lengths), self._wrong, count, time, inputs, self.plan.vocabulary)
+
+    def _step_together(self, slots, x, lengths):
+        """Streams that are all different: one launch."""
+        count, time = x.shape[:2]
+        there = _uploaded(lengths.tobytes(), len(lengths))
+        y = device.array((count, time, self._outputs))
+        self._look(x, there)
+        self.launch(slots, x, y, there)
+        return y
+
+    def launch(self, slots, x, y, lengths, stream=0):
+        """Steps of arrays on the device, asked for and not waited for."""
+        count, time = x.shape[:2]
+        if not count * time:
+            return
+        tile = self._program.tile_for(count)
+        together = self._program.groups[tile]
+        blocks = min(-(-count // together), BLOCKS * device.multiprocessors())
+        compiled_steps(kinds(self.plan), tile)[blocks, THREADS, stream](
+            self._desk(tile), device.address(slots), device.address(x), device.address(y), device.address(lengths), count, time)
+
+    def _desk(self, tile):
+        """The address of what a launch with such tiles needs."""
+        if tile not in self._desks:
+            together = self._program.groups[tile]
+            work = device.array(max(1, BLOCKS * device.multiprocessors() * together * self._program.work_size))
+            desk = np.zeros(DESK, np.int64)
+            desk[[PROGRAM, ROWS, WORK, GROUP, REFUSED]] = (
+                self._program.address, device.address(self._slab), device.address(work), together, device.address(self._wrong))
+            there = device.upload(desk)
+            self._desks[tile] = device.address(there), there, work
+        return self._desks[tile][0]
+
+    def _step_in_order(self, slots, x, lengths):
+        """Streams some of which come again: the first sample of each, then the second, and so on."""
+        slots, y = device.download(slots), np.zeros((*x.shape[:2], self._outputs), np.float32)
+        for turn in _turns(slots):
+            part = self._step_together(device.upload(slots[turn]), device.upload(x[turn]), lengths[turn])
+            y[turn] = device.download(part)
+        return y
+
+
+def _turns(slots):
+    """Places of the first sample of each stream, then of the second, and so on."""
+    order = np.argsort(slots, kind="stable")
+    ranked = slots[order]
+    starts = np.r_[0, np.flatnonzero(np.diff(ranked)) + 1]
+    rank = np.empty(len(slots), np.int64)
+    rank[order] = np.arange(len(slots)) - np.repeat(starts, np.diff(np.r_[starts, len(slots)]))
+    for turn in range(rank.max() + 1):
+        yield np.flatnonzero(rank == turn)
+
+
+@lru_cache(maxsize=8)
+def _all_of(count, time):
+    return np.full(count, time, np.int64)
+
+
+@lru_cache(maxsize=8)
+def _uploaded(content, count):
+    """Lengths on the device: those of a full batch come again and again."""
+    return device.upload(np.frombuffer(content, np.int64, count))
