@@ -107,6 +107,16 @@ def download(device_array, stream=0):
     return device_array.copy_to_host(stream=stream)
 
 
+def holds(x):
+    """Does this array lie on a device (torch, CuPy, JAX and Numba tell so)?"""
+    return hasattr(x, "_ary") if DISABLE_JIT else hasattr(x, "__cuda_array_interface__")
+
+
+def wrapped(x):
+    """Such an array as one of Numba's, not copied."""
+    return x if DISABLE_JIT else require().as_cuda_array(x)
+
+
 def address(device_array):
     """Where an array on the device starts."""
     if DISABLE_JIT:

@@ -13,7 +13,7 @@ from streamrnn.cuda import device
 from streamrnn.cuda.program import BLOCKS, DeviceProgram, compiled_steps, kinds
 from streamrnn.cuda.step import DESK, FINE, GROUP, PROGRAM, REFUSE, REFUSED, ROWS, WORK, refuse
 from streamrnn.cuda.tile import THREADS
-from streamrnn.errors import EngineBusy, EngineFull, UnknownStream
+from streamrnn.errors import EngineBusy, EngineFull, InputError, UnknownStream
 from streamrnn.kernels.step import SLOT
 from streamrnn.streams import samples
 from streamrnn.streams.rows import BUSY_MESSAGE, CLOSED
@@ -36,9 +36,12 @@ class CudaRows:
         self._free, self._next, self._closed = [], 0, 0
         self._wrong = device.upload(np.array([FINE]))
         self._fine = np.array([FINE])
-        self._desks, self._work = {}, None
+        self._desks, self._works = {}, {}
         self._batch = None        # the last batch of handles with its slots on the device, and `_closed` then
         self._lock = Lock()
+
+    def __repr__(self):
+        return f"<{len(self._generations):,} rows on {device.name()}>"
 
     @contextmanager
     def _alone(self, wait=False):
@@ -89,6 +92,19 @@ class CudaRows:
 
     row = read
 
+    def read_all(self, handles):
+        """Copies of these streams' rows, in one go."""
+        with self._alone():
+            slab = device.download(self._slab)[:, :self.stride]
+            return [slab[self._slot(handle)] for handle in handles]
+
+    def write_all(self, handles, values):
+        with self._alone():
+            slab = device.download(self._slab)
+            for handle, row in zip(handles, values, strict=True):
+                slab[self._slot(handle), :self.stride] = row
+            self._slab.copy_to_device(slab)
+
     def write(self, handle, values):
         with self._alone():
             slot, row = self._slot(handle), np.zeros(self._slab.shape[1], np.float32)
@@ -97,6 +113,16 @@ class CudaRows:
 
     def clear(self, handle):
         self.write(handle, np.zeros(self.stride, np.float32))
+
+    @staticmethod
+    def taken(x):
+        """A batch of samples as `steps` wants it: of the host, or of the device as it is."""
+        if not device.holds(x):
+            return samples.as_float32(x)
+        x = device.wrapped(x)
+        if x.dtype != np.float32 or not x.is_c_contiguous():
+            raise InputError(f"samples on the device must be contiguous float32, got {x.dtype}, strides {x.strides}")
+        return x
 
     # -- steps ----------------------------------------------------------------------------------------------------------
 
@@ -108,17 +134,17 @@ class CudaRows:
     def steps(self, handles, x, lengths=None, numbers=None, distinct=True):
         """As streams.rows.Rows.steps; samples that lie on the device give results on the device."""
         with self._alone():
-            slots, inside = self._slots(handles), hasattr(x, "__cuda_array_interface__")
+            slots, inside = self.slots(handles), device.holds(x)
             lengths = _all_of(*x.shape[:2]) if lengths is None else np.ascontiguousarray(lengths, np.int64)
             if distinct:
-                y = self._step_together(slots, device.require().as_cuda_array(x) if inside else device.upload(x), lengths)
+                y = self._step_together(slots, device.wrapped(x) if inside else device.upload(x), lengths)
                 wrong = int(device.download(self._wrong)[0])
                 if wrong == FINE:
                     return y if inside else device.download(y)
-            x = device.download(device.require().as_cuda_array(x)) if inside else x
+            x = device.download(device.wrapped(x)) if inside else x
             if not distinct:
                 there = device.upload(x)
-                self._look(there, device.upload(lengths))
+                self.look(there, device.upload(lengths))
                 wrong = int(device.download(self._wrong)[0])
             if wrong != FINE:
                 n, t = divmod(wrong, x.shape[1])
@@ -127,7 +153,7 @@ class CudaRows:
             y = self._step_in_order(slots, x, lengths)
             return device.upload(y) if inside else y
 
-    def _slots(self, handles):
+    def slots(self, handles):
         """Slots of these handles, on the device: looked up once for a batch that comes again."""
         if self._batch is None or self._batch[0] is not handles or self._batch[1] != self._closed:
             slots = handles & SLOT
@@ -137,24 +163,26 @@ class CudaRows:
             self._batch = handles, self._closed, device.upload(slots)
         return self._batch[2]
 
-    def _look(self, x, lengths):
+    def look(self, x, lengths, wrong=None, stream=0):
         """Have the device find the first sample that a step would refuse; steps that are launched behind it do nothing then."""
-        self._wrong.copy_to_device(self._fine)
+        wrong = self._wrong if wrong is None else wrong
+        wrong.copy_to_device(self._fine, stream=stream)
         count, time, inputs = x.shape
-        if x.size:
-            blocks = min(-(-x.size // THREADS), 8 * device.multiprocessors())
-            self._refuse[blocks, THREADS](device.address(x), device.address(lengths), self._wrong, count, time, inputs, self.plan.vocabulary)
+        if count * time * inputs:
+            blocks = min(-(-count * time * inputs // THREADS), 8 * device.multiprocessors())
+            self._refuse[blocks, THREADS, stream](device.address(x), device.address(lengths), wrong, count, time, inputs,
+                                                  self.plan.vocabulary)
 
     def _step_together(self, slots, x, lengths):
         """Streams that are all different: one launch."""
         count, time = x.shape[:2]
         there = _uploaded(lengths.tobytes(), len(lengths))
         y = device.array((count, time, self._outputs))
-        self._look(x, there)
+        self.look(x, there)
         self.launch(slots, x, y, there)
         return y
 
-    def launch(self, slots, x, y, lengths, stream=0):
+    def launch(self, slots, x, y, lengths, wrong=None, stream=0):
         """Steps of arrays on the device, asked for and not waited for."""
         count, time = x.shape[:2]
         if not count * time:
@@ -163,19 +191,22 @@ class CudaRows:
         together = self._program.groups[tile]
         blocks = min(-(-count // together), BLOCKS * device.multiprocessors())
         compiled_steps(kinds(self.plan), tile)[blocks, THREADS, stream](
-            self._desk(tile), device.address(slots), device.address(x), device.address(y), device.address(lengths), count, time)
+            self._desk(tile, self._wrong if wrong is None else wrong), device.address(slots), device.address(x), device.address(y),
+            device.address(lengths), count, time)
 
-    def _desk(self, tile):
+    def _desk(self, tile, wrong):
         """The address of what a launch with such tiles needs."""
-        if tile not in self._desks:
+        key = tile, device.address(wrong)
+        if key not in self._desks:
             together = self._program.groups[tile]
-            work = device.array(max(1, BLOCKS * device.multiprocessors() * together * self._program.work_size))
+            if tile not in self._works:
+                self._works[tile] = device.array(max(1, BLOCKS * device.multiprocessors() * together * self._program.work_size))
             desk = np.zeros(DESK, np.int64)
             desk[[PROGRAM, ROWS, WORK, GROUP, REFUSED]] = (
-                self._program.address, device.address(self._slab), device.address(work), together, device.address(self._wrong))
+                self._program.address, device.address(self._slab), device.address(self._works[tile]), together, device.address(wrong))
             there = device.upload(desk)
-            self._desks[tile] = device.address(there), there, work
-        return self._desks[tile][0]
+            self._desks[key] = device.address(there), there
+        return self._desks[key][0]
 
     def _step_in_order(self, slots, x, lengths):
         """Streams some of which come again: the first sample of each, then the second, and so on."""

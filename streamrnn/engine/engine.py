@@ -10,8 +10,7 @@ from streamrnn.engine.group import Group
 from streamrnn.engine.ids import checked, possible
 from streamrnn.errors import ConfigError, InputError, UnknownStream
 from streamrnn.model.model import Model
-from streamrnn.streams import samples
-from streamrnn.streams.rows import Rows
+from streamrnn.streams import places, samples
 from streamrnn.streams.state import check_row, copy_row
 from streamrnn.streams.stream import Stream
 
@@ -22,7 +21,9 @@ class Engine:
     Engine(model, capacity=100_000, threads=2, ttl=3600, on_evict=print)
 
     capacity   most streams at once; None: as many as memory holds. Memory is taken as streams come, and never moves.
-    threads    how many share a `step_many`
+    threads    how many share a `step_many`, on the CPU
+    device     "cpu"; "cuda": rows and weights lie on the GPU, samples go down and results come up, with the same bits (docs/cuda.md);
+               "auto": whichever a short measurement finds faster for `capacity` streams at once, and repr says why
     ttl        seconds without a sample after which a stream is closed, with on_evict(id, last state); None: never
 
     Ids are strings of at most 64 bytes in UTF-8, or whole numbers. Threads: a single `step` is atomic, so any thread may
@@ -32,11 +33,10 @@ class Engine:
     def __init__(self, model, capacity=None, *, device="cpu", threads=1, ttl=None, on_evict=None, clock=time.monotonic):
         if not isinstance(model, Model):
             raise ConfigError(f"an engine needs a Model, got {model!r}: load one with streamrnn.load(path)")
-        if device != "cpu":
-            raise ConfigError(f"device must be \"cpu\", got {device!r}")
+        places.checked(device)
         if ttl is not None and (isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not ttl > 0):
             raise ConfigError(f"ttl must be seconds above 0, or None to keep streams for ever; got {ttl!r}")
-        self._rows = Rows(model.packed, _checked_capacity(capacity), threads)
+        self._rows, self._why = places.rows_on(device, model.packed, _checked_capacity(capacity), threads)
         self.model, self.ttl, self.on_evict = model, ttl, on_evict
         self.evicted = 0
         self._clock = clock
@@ -88,9 +88,10 @@ class Engine:
     def step_many(self, ids, x):
         """One sample for each id, (n, inputs) -> (n, outputs); an id that comes twice is stepped twice, in order.
 
+        On a GPU, samples that lie there (anything with __cuda_array_interface__) give results there.
         For batches of many thousand ids in ever new orders, look them up once: `engine.group(ids)`, and pass groups.
         """
-        x = samples.as_float32(x)
+        x = self._rows.taken(x)
         if x.ndim != 2 or x.shape[1] != self.model.inputs:
             raise InputError(f"x must be one sample a row, shape (n, {self.model.inputs}); got shape {x.shape}")
         opened = []
@@ -99,7 +100,7 @@ class Engine:
         try:
             if len(handles) != len(x):
                 raise InputError(f"{len(handles)} ids for {len(x)} rows of x: each row needs its stream")
-            y = self._rows.steps(handles, x[:, None], distinct=distinct)[:, 0]
+            y = self._rows.steps(handles, x.reshape(len(x), 1, -1), distinct=distinct).reshape(len(x), -1)
         except BaseException:
             self._forget(opened)
             raise
@@ -111,6 +112,17 @@ class Engine:
         group = self._resolve(ids, [])
         self._touch(group.ids)
         return group
+
+    def pipe(self, group):
+        """On a GPU: a Pipe for batches of this group, whose copies go beside the steps (cuda.pipe)."""
+        if self.device != "cuda":
+            raise ConfigError("a pipe hides the copies to and from a GPU: this engine is on the CPU, use step_many")
+        from streamrnn.cuda.pipe import Pipe
+
+        group = self._resolve(group, [])
+        if not group.distinct:
+            raise InputError("the streams of a pipe must all be different")
+        return Pipe(self._rows, group.handles, lambda: self._touch(group.ids))
 
     def _resolve(self, ids, opened):
         """The group of a batch of ids; new ones are opened and noted in `opened`."""
@@ -195,6 +207,11 @@ class Engine:
     # -- all of them ----------------------------------------------------------------------------------------------------
 
     @property
+    def device(self):
+        """"cpu" or "cuda"."""
+        return self._rows.device
+
+    @property
     def ids(self):
         """The ids of all open streams, oldest first."""
         return list(self._handles)
@@ -218,7 +235,7 @@ class Engine:
 
     def snapshot(self, path):
         """Write every stream's state to a SQLite file, all of it or nothing; a former snapshot there is replaced."""
-        snapshot.write(path, self.model, ((id, self._rows.row(handle)) for id, handle in self._handles.items()))
+        snapshot.write(path, self.model, zip(self._handles, self._rows.read_all(self._handles.values()), strict=True))
 
     @classmethod
     def restore(cls, path, model, *, keep=False, **options):
@@ -228,15 +245,15 @@ class Engine:
         """
         rows = snapshot.read(path, model, keep)
         engine = cls(model, **options)
-        for id, row in rows:
-            engine._rows.write(engine._open(id), row)
+        engine._rows.write_all([engine._open(id) for id, _ in rows], [row for _, row in rows])
         engine._touch(engine.ids)
         return engine
 
     def __repr__(self):
         capacity = "no limit" if self.capacity is None else f"capacity {self.capacity:,}"
         ttl = f", ttl {self.ttl} s, {self.evicted:,} evicted" if self.ttl else ""
-        return f"<Engine: {len(self):,} streams, {capacity}{ttl}, {self._rows.threads} thread(s), cpu; {self.model!r}>"
+        where = self.device + (f" ({self._why})" if self._why else "")
+        return f"<Engine: {len(self):,} streams, {capacity}{ttl}, {self._rows.threads} thread(s), {where}; {self.model!r}>"
 
     # -- time to live ---------------------------------------------------------------------------------------------------
 

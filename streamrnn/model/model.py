@@ -11,7 +11,7 @@ from streamrnn.data import tokens as vocabulary
 from streamrnn.errors import ConfigError
 from streamrnn.model import files
 from streamrnn.plan import build
-from streamrnn.streams import samples
+from streamrnn.streams import places, samples
 from streamrnn.streams.rows import Rows
 from streamrnn.streams.stream import Stream
 
@@ -152,15 +152,15 @@ class Model:
 
     # -- what it does ---------------------------------------------------------------------------------------------------
 
-    def run(self, x, lengths=None, threads=1):
+    def run(self, x, lengths=None, threads=1, device="cpu"):
         """Whole sequences from a zero state: (T, inputs) -> (T, outputs), (B, T, inputs) -> (B, T, outputs).
 
         With `lengths`, sequence b ends after lengths[b] samples: what stands behind is not looked at, and its results
-        are zeros.
+        are zeros. `device` as in Engine: the bits are the same.
         """
         x = samples.as_float32(x)
         one, x = x.ndim == 2, samples.batch(x, self.inputs)
-        rows = Rows(self.packed, capacity=max(1, len(x)), threads=threads, fixed=True)
+        rows, _ = places.rows_on(device, self.packed, max(1, len(x)), threads, fixed=True)
         handles = np.array([rows.open() for _ in range(len(x))], np.int64)
         if lengths is None:
             y = rows.steps(handles, x)

@@ -27,6 +27,8 @@ BUSY_MESSAGE = ("another thread is stepping this engine: one call at a time. Giv
 class Rows:
     """`fixed`: never more streams than `capacity`, so that memory is taken for just these."""
 
+    device = "cpu"
+
     def __init__(self, packed, capacity=None, threads=1, fixed=False):
         if isinstance(threads, bool) or not isinstance(threads, (int, np.integer)) or threads < 1:
             raise ConfigError(f"threads must be a whole number of 1 or more, got {threads!r}")
@@ -104,9 +106,19 @@ class Rows:
         """Put these values into a stream's row."""
         self._refuse(kernels.move_row(self._address, handle, samples.as_float32(values), 1), None)
 
+    def read_all(self, handles):
+        """The live rows of these streams, one by one: for looking only."""
+        return map(self.row, handles)
+
+    def write_all(self, handles, values):
+        for handle, row in zip(handles, values, strict=True):
+            self.write(handle, row)
+
     def clear(self, handle):
         """Back to the zero state."""
         self.write(handle, np.zeros(self.stride, np.float32))
+
+    taken = staticmethod(samples.as_float32)  # a batch of samples as `steps` wants it
 
     # -- steps ----------------------------------------------------------------------------------------------------------
 
