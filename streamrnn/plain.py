@@ -4,9 +4,11 @@ CUDA's simulator runs kernels so: a pointer is an address, lanes are an array of
 the compiled one does. Slow, and good for tests only.
 """
 import ctypes
+import warnings
 
 import numpy as np
 
+warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)  # compiled code says nothing of infinities either
 LANES, BLOCK = 16, 16
 F = np.float32
 

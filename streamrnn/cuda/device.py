@@ -98,6 +98,16 @@ def array(shape, dtype=np.float32):
     return upload(np.zeros(shape, dtype))
 
 
+def room(shape, dtype=np.float32):
+    """Memory on the device, with whatever is in it."""
+    return require().device_array(shape, dtype)
+
+
+def queue():
+    """A stream of work: what is asked for in it is done in order."""
+    return require().stream()
+
+
 def upload(values, stream=0):
     return require().to_device(np.ascontiguousarray(values), stream=stream)
 

@@ -89,6 +89,7 @@ class Pipe:
         batch.back.synchronize()
         self._idle.append(batch)
         if batch.wrong[0] != FINE:
+            batch.there[2].copy_to_device(np.array([FINE]))
             samples.refuse_value(batch.x[batch.wrong[0], 0], self._rows.plan.vocabulary, f"[{batch.wrong[0]}]")
         return batch.y[:, 0]
 

@@ -6,6 +6,7 @@ come up; nothing else moves. What takes an array of the host takes one on the de
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,11 +15,21 @@ from streamrnn.cuda.program import BLOCKS, DeviceProgram, compiled_steps, kinds
 from streamrnn.cuda.step import DESK, FINE, GROUP, PROGRAM, REFUSE, REFUSED, ROWS, WORK, refuse
 from streamrnn.cuda.tile import THREADS
 from streamrnn.errors import EngineBusy, EngineFull, InputError, UnknownStream
+from streamrnn.kernels import frame
 from streamrnn.kernels.step import SLOT
 from streamrnn.streams import samples
 from streamrnn.streams.rows import BUSY_MESSAGE, CLOSED
 
-FIRST = 1024  # rows of the first slab
+FIRST = 1024      # rows of the first slab
+SMALL = 1 << 15   # numbers in a batch that the host looks at faster than another launch would
+
+
+class Exchange(NamedTuple):
+    """Pinned memory for samples and results of a batch, and where they lie on the device."""
+    x: np.ndarray
+    y: np.ndarray
+    x_there: object
+    y_there: object
 
 
 class CudaRows:
@@ -36,7 +47,8 @@ class CudaRows:
         self._free, self._next, self._closed = [], 0, 0
         self._wrong = device.upload(np.array([FINE]))
         self._fine = np.array([FINE])
-        self._desks, self._works = {}, {}
+        self._desks, self._works, self._exchanges = {}, {}, {}
+        self._queue = device.queue()
         self._batch = None        # the last batch of handles with its slots on the device, and `_closed` then
         self._lock = Lock()
 
@@ -124,6 +136,15 @@ class CudaRows:
             raise InputError(f"samples on the device must be contiguous float32, got {x.dtype}, strides {x.strides}")
         return x
 
+    def into(self, out, count):
+        """The option of `steps` that says where results on the device go."""
+        if out is None:
+            return {}
+        out = self.taken(out)
+        if not device.holds(out) or out.shape != (count, self._outputs):
+            raise InputError(f"out must be an array on the device of shape {(count, self._outputs)}, got {type(out).__name__} of {out.shape}")
+        return {"out": out.reshape(count, 1, self._outputs)}
+
     # -- steps ----------------------------------------------------------------------------------------------------------
 
     def step(self, handle, x):
@@ -131,27 +152,74 @@ class CudaRows:
         x = samples.sample(x, self._inputs)
         return self.steps(np.array([handle], np.int64), x[None, None])[0, 0]
 
-    def steps(self, handles, x, lengths=None, numbers=None, distinct=True):
-        """As streams.rows.Rows.steps; samples that lie on the device give results on the device."""
+    def steps(self, handles, x, lengths=None, numbers=None, distinct=True, out=None):
+        """As streams.rows.Rows.steps; samples that lie on the device give results on the device, in `out` if it is given."""
         with self._alone():
-            slots, inside = self.slots(handles), device.holds(x)
-            lengths = _all_of(*x.shape[:2]) if lengths is None else np.ascontiguousarray(lengths, np.int64)
-            if distinct:
-                y = self._step_together(slots, device.wrapped(x) if inside else device.upload(x), lengths)
-                wrong = int(device.download(self._wrong)[0])
-                if wrong == FINE:
-                    return y if inside else device.download(y)
-            x = device.download(device.wrapped(x)) if inside else x
+            slots = self.slots(handles)
+            if device.holds(x):
+                return self._steps_there(slots, device.wrapped(x), lengths, distinct, out)
             if not distinct:
-                there = device.upload(x)
-                self.look(there, device.upload(lengths))
-                wrong = int(device.download(self._wrong)[0])
-            if wrong != FINE:
-                n, t = divmod(wrong, x.shape[1])
-                where = f"[{n if numbers is None else numbers[n]}]" + (f"[{t}]" if x.shape[1] > 1 else "")
-                samples.refuse_value(x[n, t], self.plan.vocabulary, where)
-            y = self._step_in_order(slots, x, lengths)
-            return device.upload(y) if inside else y
+                return self._steps_in_order(slots, x, lengths, numbers)
+            desk = self._exchange(*x.shape[:2])
+            desk.x[:] = x
+            desk.x_there.copy_to_device(desk.x, stream=self._queue)
+            if small := x.size <= SMALL:
+                self._refuse_wrong(first_wrong(x, lengths, self.plan.vocabulary), x, numbers)
+            self._ask(slots, desk.x_there, desk.y_there, lengths, None if small else self._wrong)
+            desk.y_there.copy_to_host(desk.y, stream=self._queue)
+            self._queue.synchronize()
+            if not small:
+                self._refuse_wrong(self._found(), x, numbers)
+            return desk.y.copy()
+
+    def _exchange(self, count, time):
+        """Memory that samples and results of this shape go through; kept for the next batch."""
+        if (count, time) not in self._exchanges:
+            self._exchanges.clear()
+            shapes = (count, time, self._inputs), (count, time, self._outputs)
+            self._exchanges[count, time] = Exchange(*map(device.pinned, shapes), *map(device.array, shapes))
+        return self._exchanges[count, time]
+
+    def _steps_there(self, slots, x, lengths, distinct, out):
+        if not distinct:
+            y = device.upload(self._steps_in_order(slots, device.download(x), lengths, None))
+        else:
+            shape = (*x.shape[:2], self._outputs)
+            y = out if out is not None else device.room(shape) if lengths is None else device.array(shape)
+            self._ask(slots, x, y, lengths, self._wrong)
+            self._queue.synchronize()
+            self._refuse_wrong(self._found(), x, None)
+        return y
+
+    def _steps_in_order(self, slots, x, lengths, numbers):
+        """Streams some of which come again: the first sample of each, then the second, and so on."""
+        lengths = full(*x.shape[:2]) if lengths is None else lengths
+        self._refuse_wrong(first_wrong(x, lengths, self.plan.vocabulary), x, numbers)
+        slots, y = device.download(slots), np.zeros((*x.shape[:2], self._outputs), np.float32)
+        for turn in turns(slots):
+            part = device.array((len(turn), x.shape[1], self._outputs))
+            self._ask(device.upload(slots[turn]), device.upload(x[turn]), part, lengths[turn], None)
+            y[turn] = device.download(part, self._queue)
+        return y
+
+    def _ask(self, slots, x, y, lengths, wrong):
+        """Launch a batch, looked at first if `wrong` is where to say what is wrong with it."""
+        there = full_there(*x.shape[:2]) if lengths is None else device.upload(np.ascontiguousarray(lengths, np.int64))
+        if wrong is not None:
+            self.look(x, there, wrong, self._queue)
+        self.launch(slots, x, y, there, wrong, self._queue)
+
+    def _found(self):
+        return int(device.download(self._wrong)[0])
+
+    def _refuse_wrong(self, number, x, numbers):
+        if number == FINE:
+            return
+        self._wrong.copy_to_device(self._fine)
+        n, t = divmod(number, x.shape[1])
+        where = f"[{n if numbers is None else numbers[n]}]" + (f"[{t}]" if x.shape[1] > 1 else "")
+        sample = device.download(x[n, t]) if device.holds(x) else x[n, t]
+        samples.refuse_value(sample, self.plan.vocabulary, where)
 
     def slots(self, handles):
         """Slots of these handles, on the device: looked up once for a batch that comes again."""
@@ -163,26 +231,15 @@ class CudaRows:
             self._batch = handles, self._closed, device.upload(slots)
         return self._batch[2]
 
-    def look(self, x, lengths, wrong=None, stream=0):
+    def look(self, x, lengths, wrong, queue):
         """Have the device find the first sample that a step would refuse; steps that are launched behind it do nothing then."""
-        wrong = self._wrong if wrong is None else wrong
-        wrong.copy_to_device(self._fine, stream=stream)
         count, time, inputs = x.shape
         if count * time * inputs:
             blocks = min(-(-count * time * inputs // THREADS), 8 * device.multiprocessors())
-            self._refuse[blocks, THREADS, stream](device.address(x), device.address(lengths), wrong, count, time, inputs,
-                                                  self.plan.vocabulary)
+            self._refuse[blocks, THREADS, queue](device.address(x), device.address(lengths), wrong, count, time, inputs,
+                                                 self.plan.vocabulary)
 
-    def _step_together(self, slots, x, lengths):
-        """Streams that are all different: one launch."""
-        count, time = x.shape[:2]
-        there = _uploaded(lengths.tobytes(), len(lengths))
-        y = device.array((count, time, self._outputs))
-        self.look(x, there)
-        self.launch(slots, x, y, there)
-        return y
-
-    def launch(self, slots, x, y, lengths, wrong=None, stream=0):
+    def launch(self, slots, x, y, lengths, wrong, queue):
         """Steps of arrays on the device, asked for and not waited for."""
         count, time = x.shape[:2]
         if not count * time:
@@ -190,7 +247,7 @@ class CudaRows:
         tile = self._program.tile_for(count)
         together = self._program.groups[tile]
         blocks = min(-(-count // together), BLOCKS * device.multiprocessors())
-        compiled_steps(kinds(self.plan), tile)[blocks, THREADS, stream](
+        compiled_steps(kinds(self.plan), tile)[blocks, THREADS, queue](
             self._desk(tile, self._wrong if wrong is None else wrong), device.address(slots), device.address(x), device.address(y),
             device.address(lengths), count, time)
 
@@ -208,16 +265,8 @@ class CudaRows:
             self._desks[key] = device.address(there), there
         return self._desks[key][0]
 
-    def _step_in_order(self, slots, x, lengths):
-        """Streams some of which come again: the first sample of each, then the second, and so on."""
-        slots, y = device.download(slots), np.zeros((*x.shape[:2], self._outputs), np.float32)
-        for turn in _turns(slots):
-            part = self._step_together(device.upload(slots[turn]), device.upload(x[turn]), lengths[turn])
-            y[turn] = device.download(part)
-        return y
 
-
-def _turns(slots):
+def turns(slots):
     """Places of the first sample of each stream, then of the second, and so on."""
     order = np.argsort(slots, kind="stable")
     ranked = slots[order]
@@ -228,12 +277,24 @@ def _turns(slots):
         yield np.flatnonzero(rank == turn)
 
 
-@lru_cache(maxsize=8)
-def _all_of(count, time):
+def first_wrong(x, lengths, vocabulary):
+    """What `step.refuse` finds, found on the host."""
+    fine = ~np.isinf(x) if vocabulary == frame.GAPS else np.isfinite(x)
+    if vocabulary > 0:
+        fine &= (x >= 0) & (x < vocabulary) & (x == np.floor(x))
+    if fine.all():
+        return FINE
+    wrong = ~fine.all(2)
+    if lengths is not None:
+        wrong &= np.arange(x.shape[1]) < np.asarray(lengths)[:, None]
+    return int(wrong.argmax()) if wrong.any() else FINE
+
+
+def full(count, time):
+    """Lengths of a batch whose sequences have all the same."""
     return np.full(count, time, np.int64)
 
 
 @lru_cache(maxsize=8)
-def _uploaded(content, count):
-    """Lengths on the device: those of a full batch come again and again."""
-    return device.upload(np.frombuffer(content, np.int64, count))
+def full_there(count, time):
+    return device.upload(full(count, time))

@@ -8,9 +8,10 @@ from functools import lru_cache
 import numpy as np
 from numba import cuda, types
 
-from streamrnn.cells.base import NEW, OLD, Gated
+from streamrnn.cells.base import NEW, OLD, Gated, X, Y
+from streamrnn.cells.base import WORK as W
 from streamrnn.cuda import tile as tiles
-from streamrnn.cuda.tile import THREADS, Job, place
+from streamrnn.cuda.tile import THREADS, placer
 from streamrnn.cuda.words import barrier, value, works
 from streamrnn.jit import inline
 from streamrnn.kernels import frame as frames
@@ -24,17 +25,17 @@ FINE = (1 << 63) - 1  # of all samples; else which is the first that is not
 int64, ZERO = types.int64, np.float32(0)
 
 
-def rowwise(stage):
+def rowwise(stage, tile):
     """The step of one rowwise stage: a team for each stream."""
-    body = stage.inlined
+    body, place = stage.inlined, placer(tile)
 
     @inline
-    def step(row, weights, job, shared, bases, thread, here):
+    def step(row, weights, frame, shared, thread, here):
         shape, state = (row[frames.INPUTS], row[frames.UNITS]), row[frames.STATE] * 8
         if works(thread):
             for s in range(thread // LANES, here, TEAMS):
-                body(shape, weights, place(job, row[frames.SOURCE], s), place(job, row[frames.BUFFERS], s),
-                     place(job, state + OLD, s), place(job, state + NEW, s))
+                body(shape, weights, place(frame, row[frames.SOURCE], s), place(frame, row[frames.BUFFERS], s),
+                     place(frame, state + OLD, s), place(frame, state + NEW, s))
     return step
 
 
@@ -46,25 +47,44 @@ def chain(steps):
     others = chain(rest)
 
     @inline
-    def step(kind, row, weights, job, shared, bases, thread, here):
+    def step(kind, row, weights, frame, shared, thread, here):
         if kind == number:
-            first(row, weights, job, shared, bases, thread, here)
+            first(row, weights, frame, shared, thread, here)
         else:
-            others(kind, row, weights, job, shared, bases, thread, here)
+            others(kind, row, weights, frame, shared, thread, here)
     return step
 
 
 def first_of(number, only):
     @inline
-    def step(kind, row, weights, job, shared, bases, thread, here):
-        only(row, weights, job, shared, bases, thread, here)
+    def step(kind, row, weights, frame, shared, thread, here):
+        only(row, weights, frame, shared, thread, here)
     return step
 
 
 def steps_of(stages, tile):
     """The steps of these stages, numbered as they come."""
-    return chain([(number, tiles.gated(stage, tile) if isinstance(stage, Gated) else rowwise(stage))
+    return chain([(number, tiles.gated(stage, tile) if isinstance(stage, Gated) else rowwise(stage, tile))
                   for number, stage in enumerate(stages)])
+
+
+def pointer_setter(tile):
+    """point(frame, ...): where the values of streams first, first + 1, ... lie at step t. A stream that is not there is another's double."""
+    most = tile.most
+
+    @inline
+    def point(frame, program, slots, rows, work, x, y, first, here, t, time, thread):
+        for s in range(thread, most, THREADS):
+            double = min(s, here - 1)
+            n = first + double
+            row = rows + slots[n] * program[frames.STRIDE] * 4
+            frame[X * most + s] = x + (n * time + t) * program[frames.INPUTS_OF_MODEL] * 4
+            frame[W * most + s] = work + double * program[frames.WORK_SIZE] * 4
+            frame[NEW * most + s] = row
+            frame[OLD * most + s] = row
+            frame[Y * most + s] = y + (n * time + t) * program[frames.OUTPUTS_OF_MODEL] * 4
+        barrier()
+    return point
 
 
 STEPS = types.void(*(int64,) * 7)
@@ -73,29 +93,29 @@ STEPS = types.void(*(int64,) * 7)
 @lru_cache(maxsize=None)
 def kernel(stages, tile):
     """steps(desk, slots, x, y, lengths, count, time) for plans of these stages: (count, time, inputs) -> (count, time, outputs)."""
-    dispatch, size = steps_of(stages, tile), tiles.shared_size(tile)
-    most = THREADS // tiles.WIDTHS[0] * tile.streams
+    dispatch, size, places, point = steps_of(stages, tile), tile.shared, tile.frame, pointer_setter(tile)
 
     def steps(desk, slots, x, y, lengths, count, time):
         shared = cuda.shared.array(size, types.float32)  # the simulator tells them apart by their lines
-        bases = cuda.shared.array(most, types.int64)
+        frame = cuda.shared.array(places, types.int64)
         thread, block, blocks = int64(cuda.threadIdx.x), int64(cuda.blockIdx.x), int64(cuda.gridDim.x)
         desk, slots, lengths = fields(desk), fields(slots), fields(lengths)
         if fields(desk[REFUSED])[0] == FINE:
             program, group = fields(desk[PROGRAM]), desk[GROUP]
-            arena, rows = pointer(program[frames.ARENA]), pointer(desk[ROWS])
-            work = at(pointer(desk[WORK]), block * group * program[frames.WORK_SIZE])
+            arena = pointer(program[frames.ARENA])
+            work = desk[WORK] + block * group * program[frames.WORK_SIZE] * 4
             for first in range(block * group, count, blocks * group):
                 here = min(group, count - first)
                 for t in range(time):
                     while here > 0 and lengths[first + here - 1] <= t:  # lengths do not grow
                         here -= 1
-                    job = Job(program, slots, pointer(x), pointer(y), rows, work, first, t, time)
-                    row = beyond(program, frames.HEADER)
-                    for _ in range(program[frames.STAGES]):
-                        dispatch(row[frames.KIND], row, at(arena, row[frames.WEIGHTS]), job, shared, bases, thread, here)
-                        barrier()
-                        row = beyond(row, frames.COLUMNS)
+                    if here > 0:
+                        point(frame, program, slots, desk[ROWS], work, x, y, first, here, t, time, thread)
+                        row = beyond(program, frames.HEADER)
+                        for _ in range(program[frames.STAGES]):
+                            dispatch(row[frames.KIND], row, at(arena, row[frames.WEIGHTS]), frame, shared, thread, here)
+                            barrier()
+                            row = beyond(row, frames.COLUMNS)
 
     return steps
 

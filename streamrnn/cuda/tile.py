@@ -1,19 +1,17 @@
 """The tile on a GPU: a gated stage for many streams at once, its sums in registers, its operands through shared memory.
 
 A thread owns a quad, four sums, of each of `streams` streams: the four gates of a unit, two gates of two units, or one sum of
-four units. A block of THREADS threads is `wide` quads by some groups of streams; `wide` is 16, 32 or 64, by the stage's size. A
-stage of more quads takes several sweeps over its sources. Sources and weights come in chunks of DEPTH, the next one while this
-one is worked on.
+four units. A block of THREADS threads is `wide` quads by some groups of streams; `wide` is 32 or 64, by the stage's size. A stage of
+more quads takes several sweeps over its sources. Sources and weights come in chunks of DEPTH, the next one while this one is worked on.
 weights: [sweep][bias, then hidden, then inputs][quad of the sweep][4]; shared memory: two times [chunk of weights][chunk of the sources],
 the sources as [k][stream], a row PAD longer than the streams, so that copies meet fewer banks twice.
+A frame, int64 in shared memory, says where the values of the block's streams lie: [space][stream], as on the CPU (kernels/frame.py).
 """
 from typing import NamedTuple
 
 import numpy as np
 
-from streamrnn.cells.base import NEW, OLD, WORK, X
 from streamrnn.cuda.words import (
-    address,
     address_of,
     afresh,
     all_but_last_copied,
@@ -34,7 +32,7 @@ from streamrnn.kernels.frame import fields
 from streamrnn.lanes import BLOCK, at, fma, pointer
 
 THREADS, DEPTH, PAD = 256, 16, 4
-WIDTHS = (16, 32, 64)
+WIDTHS = (32, 64)
 
 
 class Tile(NamedTuple):
@@ -42,13 +40,23 @@ class Tile(NamedTuple):
     streams: int
     keeps: bool = False
 
+    @property
+    def most(self):
+        """Streams of a block."""
+        return THREADS // WIDTHS[0] * self.streams
+
+    @property
+    def shared(self):
+        """Floats of shared memory, beside the frame."""
+        return 2 * max(DEPTH * (4 * wide + THREADS // wide * self.streams + PAD) for wide in WIDTHS)
+
+    @property
+    def frame(self):
+        """int64s of a frame."""
+        return frames.SPACES * self.most
+
 
 MANY, FEW = Tile(16), Tile(4)
-
-
-def shared_size(tile):
-    """Floats of shared memory."""
-    return 2 * max(DEPTH * (4 * wide + THREADS // wide * tile.streams + PAD) for wide in WIDTHS)
 
 
 def units_of_a_thread(stage):
@@ -84,49 +92,47 @@ def pack(stage, gates):
     return np.ascontiguousarray(rows.reshape(len(rows), sweeps, wide * 4).swapaxes(0, 1)).ravel()
 
 
-class Job(NamedTuple):
-    """What a block works on: streams first, first + 1, ... of a batch, at step t of `time`."""
-    program: object
-    slots: object
-    x: object
-    y: object
-    rows: object
-    work: object
-    first: int
-    t: int
-    time: int
+def placer(tile):
+    """place(frame, code, s): where a place (cells.base) lies for the s-th stream of the block."""
+    most = tile.most
+
+    @inline
+    def place(frame, code, s):
+        return at(pointer(frame[(code & 7) * most + s]), code >> 3)
+    return place
 
 
-@inline
-def place(job, code, s):
-    """Where a place (cells.base) lies for the s-th stream of the block."""
-    program, space, n = job.program, code & 7, job.first + s
-    if space == X:
-        base = at(job.x, (n * job.time + job.t) * program[frames.INPUTS_OF_MODEL])
-    elif space == WORK:
-        base = at(job.work, s * program[frames.WORK_SIZE])
-    elif space == NEW or space == OLD:
-        base = at(job.rows, job.slots[n] * program[frames.STRIDE])
-    else:
-        base = at(job.y, (n * job.time + job.t) * program[frames.OUTPUTS_OF_MODEL])
-    return at(base, code >> 3)
+def opener(tile, column, count):
+    """opened(row): `count` places from a column of the row on, as (start in the frame, offset) each: read once for many streams."""
+    most = tile.most
+    if count == 0:
+        return inline(lambda row: ())
+
+    before, last = opener(tile, column, count - 1), column + count - 1
+    return inline(lambda row: before(row) + ((row[last] & 7) * most, row[last] >> 3))
+
+
+def reached(number):
+    """where(frame, places, s, u): the u-th value of one of such places."""
+    first, second = 2 * number, 2 * number + 1
+    return inline(lambda frame, places, s, u: at(pointer(frame[places[first] + s]), places[second] + u))
 
 
 def gated(stage, tile):
-    """step(row, weights, job, shared, bases, thread, here): one step of a stage for the block's `here` streams."""
+    """step(row, weights, frame, shared, thread, here): one step of a stage for the block's `here` streams."""
     per, streams = units_of_a_thread(stage), tile.streams
-    add_hidden, add_inputs = (_products(fed, per, streams) for fed in (stage.hidden_gates, stage.input_gates))
-    room, finish = registers(4 * streams), _finish(stage, tile)
+    add_hidden, add_inputs = (_products(fed, per, tile) for fed in (stage.hidden_gates, stage.input_gates))
+    room, finish, keep_old = registers(4 * streams), _finish(stage, tile), _old_keeper(tile)
 
     @inline
-    def step(row, weights, job, shared, bases, thread, here):
+    def step(row, weights, frame, shared, thread, here):
         hiddens, inputs, hidden, spare = row[frames.HIDDENS], row[frames.INPUTS], row[frames.HIDDEN], row[frames.SPARE]
         count = (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK // per
-        wide = 16 if count <= 16 else 32 if count <= 32 else 64
+        wide = 32 if count <= 32 else 64
         quad, group = thread % wide, thread // wide
         together = THREADS // wide * streams
-        if count > wide and spare >= 0:  # h is written while later sweeps still need the old one
-            keep_old(job, hidden, spare, hiddens, thread, here)
+        if spare >= 0:  # h is written while later sweeps still need the old one
+            keep_old(frame, hidden, spare, hiddens, thread, here)
             hidden = spare
         for start in range(0, here, together):
             w = weights
@@ -137,109 +143,110 @@ def gated(stage, tile):
                     for g in range(4):
                         set_value(acc, 4 * s + g, first[g])
                 w = at(w, 4 * wide)
-                add_hidden(acc, job, hidden, hiddens, w, shared, bases, thread, wide, start, here)
+                add_hidden(acc, frame, hidden, hiddens, w, shared, thread, wide, start)
                 w = at(w, hiddens * 4 * wide)
-                add_inputs(acc, job, row[frames.SOURCE], inputs, w, shared, bases, thread, wide, start, here)
+                add_inputs(acc, frame, row[frames.SOURCE], inputs, w, shared, thread, wide, start)
                 w = at(w, inputs * 4 * wide)
-                finish(acc, row, job, (sweep + quad) * per, start + group * streams, here)
+                finish(acc, row, frame, (sweep + quad) * per, start + group * streams, here)
 
     return step
 
 
-@inline
-def keep_old(job, hidden, spare, count, thread, here):
-    for i in range(thread, count * here, THREADS):
-        s, k = i // count, i % count
-        set_value(place(job, spare, s), k, value(place(job, hidden, s), k))
-    barrier()
-
-
-def _products(fed, per, streams):
-    """acc[stream][sum] += source[stream][k] * w[k][sum], k in order"""
-    begin, end = (0, 4) if per > 1 else (min(fed, default=0), max(fed, default=-1) + 1)
+def _old_keeper(tile):
+    place = placer(tile)
 
     @inline
-    def add(acc, job, code, count, w, shared, bases, thread, wide, start, here):
-        quad, group = thread % wide, thread // wide
-        long = THREADS // wide * streams + PAD
-        sources, half = DEPTH * 4 * wide, DEPTH * (4 * wide + long)
+    def keep_old(frame, hidden, spare, count, thread, here):
+        for i in range(thread, count * here, THREADS):
+            s, k = i // count, i % count
+            set_value(place(frame, spare, s), k, value(place(frame, hidden, s), k))
+        barrier()
+    return keep_old
+
+
+def _products(fed, per, tile):
+    """acc[stream][sum] += source[stream][k] * w[k][sum], k in order"""
+    begin, end = (0, 4) if per > 1 else (min(fed, default=0), max(fed, default=-1) + 1)
+    streams, place = tile.streams, placer(tile)
+
+    @inline
+    def fetch(frame, code, w, shared, to, thread, wide, start, first, depth):
+        """A chunk of weights and sources from k = first on."""
+        for i in range(thread, depth * wide, THREADS):
+            copy4(shared, to + 4 * i, w, first * 4 * wide + 4 * i)
+        together, k = THREADS // wide * streams, thread % DEPTH
+        if k < depth:
+            to += DEPTH * 4 * wide + k * (together + PAD)
+            for s in range(thread // DEPTH, together, THREADS // DEPTH):
+                copy1(shared, to + s, place(frame, code, start + s), first + k)
+        copies_asked()
+
+    @inline
+    def multiply(acc, shared, weight, source):
+        w = load4(shared, weight)
+        for j in range(0, streams, 4):
+            v = load4(shared, source + j)
+            for m in range(4):
+                for g in range(begin, end):
+                    set_value(acc, 4 * (j + m) + g, fma(v[m], w[g], value(acc, 4 * (j + m) + g)))
+
+    @inline
+    def add(acc, frame, code, count, w, shared, thread, wide, start):
+        quad, group, by = thread % wide, thread // wide, afresh(4 * wide)
+        long = afresh(THREADS // wide * streams + PAD)
+        sources, half = DEPTH * by, DEPTH * (by + long)
         chunks = (count + DEPTH - 1) // DEPTH
         if chunks > 0:
-            for s in range(thread, long - PAD, THREADS):  # a stream that is not there is another's double
-                bases[s] = address(place(job, code, min(start + s, here - 1)))
-            barrier()
-            fetch(w, shared, bases, 0, thread, wide, long, 0, min(DEPTH, count))
+            fetch(frame, code, w, shared, 0, thread, wide, start, 0, min(DEPTH, count))
         for chunk in range(chunks):
             if chunk + 1 < chunks:
                 first = (chunk + 1) * DEPTH
-                fetch(w, shared, bases, (chunk + 1) % 2 * half, thread, wide, long, first, min(DEPTH, count - first))
+                fetch(frame, code, w, shared, (chunk + 1) % 2 * half, thread, wide, start, first, min(DEPTH, count - first))
                 all_but_last_copied()
             else:
                 all_copied()
             barrier()
             weight, source = chunk % 2 * half + quad * 4, chunk % 2 * half + sources + group * streams
-            for _ in range(min(DEPTH, count - chunk * DEPTH)):
-                by = load4(shared, weight)
-                for j in range(0, streams, 4):
-                    v = load4(shared, source + j)
-                    for m in range(4):
-                        for g in range(begin, end):
-                            set_value(acc, 4 * (j + m) + g, fma(v[m], by[g], value(acc, 4 * (j + m) + g)))
-                weight += 4 * wide
-                source += long
+            if count - chunk * DEPTH >= DEPTH:
+                for k in range(0, DEPTH, 4):  # four at a time: counting costs as much as a tenth of a product
+                    multiply(acc, shared, weight + k * by, source + k * long)
+                    multiply(acc, shared, weight + k * by + by, source + k * long + long)
+                    multiply(acc, shared, weight + k * by + 2 * by, source + k * long + 2 * long)
+                    multiply(acc, shared, weight + k * by + 3 * by, source + k * long + 3 * long)
+            else:
+                for k in range(count - chunk * DEPTH):
+                    multiply(acc, shared, weight + k * by, source + k * long)
             barrier()
 
     return add
 
 
-@inline
-def fetch(w, shared, bases, to, thread, wide, long, first, depth):
-    """A chunk of weights and sources from k = first on."""
-    for i in range(thread, depth * wide, THREADS):
-        copy4(shared, to + 4 * i, w, first * 4 * wide + 4 * i)
-    k = thread % DEPTH
-    if k < depth:
-        to += DEPTH * 4 * wide + k * long
-        for s in range(thread // DEPTH, long - PAD, THREADS // DEPTH):
-            copy1(shared, to + s, pointer(bases[s]), first + k)
-    copies_asked()
-
-
 def _finish(stage, tile):
     """unit(sums, old values) -> new values, for the thread's units of each of its streams."""
-    per, streams, sums = units_of_a_thread(stage), tile.streams, stage.sums
+    per, sums, unit = units_of_a_thread(stage), stage.sums, stage.unit
     take, read, write = _taker(sums), _reader(stage.reads), _writer(stage, tile.keeps)
-    unit = stage.unit
+    opened = opener(tile, frames.BUFFERS, stage.reads + stage.writes)
+    kept = opener(tile, frames.KEPT, int(tile.keeps))
 
     @inline
-    def one(acc, row, job, u, s, here, wide, i):
-        if s < here and u < wide:
-            write(row, job, u, s, unit(*(take(acc, i) + read(row, job, u, s))), wide)
+    def one(acc, places, frame, u, s, here, wide, i):
+        if s < here:
+            write(places, frame, u, s, unit(*(take(acc, i) + read(places, frame, u, s))), wide)
 
     each = one
     for by in _doublings(per):
         each = _twice(each, 0, by, by * sums)
-    for by in _doublings(streams):
+    for by in _doublings(tile.streams):
         each = _twice(each, by, 0, 4 * by)
 
     @inline
-    def finish(acc, row, job, u, first, here):
-        row = again(row)
-        job = renewed(job)
-        each(acc, row, job, afresh(u), afresh(first), here, (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK, 0)
+    def finish(acc, row, frame, u, first, here):
+        row = fields(afresh(address_of(row)))  # what units need beside their sums is worked out here
+        wide = (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK
+        if u < wide:
+            each(acc, opened(row) + kept(row), frame, u, first, here, wide, 0)
 
     return finish
-
-
-@inline
-def again(table):
-    return fields(afresh(address_of(table)))
-
-
-@inline
-def renewed(job):
-    return Job(again(job.program), again(job.slots), pointer(afresh(address(job.x))), pointer(afresh(address(job.y))),
-               pointer(afresh(address(job.rows))), pointer(afresh(address(job.work))), job.first, job.t, job.time)
 
 
 def _doublings(count):
@@ -249,9 +256,9 @@ def _doublings(count):
 def _twice(half, stream, unit, i):
     """Twice as many of a thread's units: a loop over them would keep the sums in memory, where they can be counted through."""
     @inline
-    def both(acc, row, job, u, s, here, wide, start):
-        half(acc, row, job, u, s, here, wide, start)
-        half(acc, row, job, u + unit, s + stream, here, wide, start + i)
+    def both(acc, places, frame, u, s, here, wide, start):
+        half(acc, places, frame, u, s, here, wide, start)
+        half(acc, places, frame, u + unit, s + stream, here, wide, start + i)
     return both
 
 
@@ -267,51 +274,29 @@ def _taker(sums):
 
 def _reader(count):
     if count == 0:
-        return inline(lambda row, job, u, s: ())
-    if count == 1:
-        return inline(lambda row, job, u, s: (value(place(job, row[frames.BUFFERS], s), u),))
-
-    before, last = _reader(count - 1), frames.BUFFERS + count - 1
-    return inline(lambda row, job, u, s: before(row, job, u, s) + (value(place(job, row[last], s), u),))
+        return inline(lambda places, frame, u, s: ())
+    before, where = _reader(count - 1), reached(count - 1)
+    return inline(lambda places, frame, u, s: before(places, frame, u, s) + (value(where(frame, places, s, u), 0),))
 
 
 def _writer(stage, keeps):
     """Store what a unit gave: its first values to their places; what is kept for the way back, if anyone wants it."""
-    alone = stage.writes + (stage.kept if stage.grad else 0) == 1
-    if alone:
-        column = frames.BUFFERS + stage.reads
+    if stage.writes + (stage.kept if stage.grad else 0) == 1:
+        where = reached(stage.reads)
+        return inline(lambda places, frame, u, s, new, wide: set_value(where(frame, places, s, u), 0, new))
 
-        @inline
-        def write(row, job, u, s, new, wide):
-            set_value(place(job, row[column], s), u, new)
-        return write
-
-    first = _nothing
+    write = inline(lambda places, frame, u, s, new, wide: None)
     for i in range(stage.writes):
-        first = _write_also(first, i, frames.BUFFERS + stage.reads + i)
-    if keeps:
-        for i in range(stage.kept):
-            first = _keep_also(first, stage.writes + i, i)
-    return first
-
-
-@inline
-def _nothing(row, job, u, s, new, wide):
-    pass
-
-
-def _write_also(before, i, column):
-    @inline
-    def write(row, job, u, s, new, wide):
-        before(row, job, u, s, new, wide)
-        set_value(place(job, row[column], s), u, new[i])
+        write = _also(write, i, reached(stage.reads + i), 0)
+    for i in range(stage.kept if keeps else 0):
+        write = _also(write, stage.writes + i, reached(stage.reads + stage.writes), i)
     return write
 
 
-def _keep_also(before, i, part):
+def _also(before, i, where, part):
+    """And the i-th value, as the part-th vector at its place."""
     @inline
-    def write(row, job, u, s, new, wide):
-        before(row, job, u, s, new, wide)
-        set_value(place(job, row[frames.KEPT], s), part * wide + u, new[i])
+    def write(places, frame, u, s, new, wide):
+        before(places, frame, u, s, new, wide)
+        set_value(where(frame, places, s, u), part * wide, new[i])
     return write
-

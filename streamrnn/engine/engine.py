@@ -85,10 +85,10 @@ class Engine:
             self._seen.pop(id, None)
             self._batch = None
 
-    def step_many(self, ids, x):
+    def step_many(self, ids, x, out=None):
         """One sample for each id, (n, inputs) -> (n, outputs); an id that comes twice is stepped twice, in order.
 
-        On a GPU, samples that lie there (anything with __cuda_array_interface__) give results there.
+        On a GPU, samples that lie there (anything with __cuda_array_interface__) give results there, in `out` (n, outputs) if given.
         For batches of many thousand ids in ever new orders, look them up once: `engine.group(ids)`, and pass groups.
         """
         x = self._rows.taken(x)
@@ -100,12 +100,12 @@ class Engine:
         try:
             if len(handles) != len(x):
                 raise InputError(f"{len(handles)} ids for {len(x)} rows of x: each row needs its stream")
-            y = self._rows.steps(handles, x.reshape(len(x), 1, -1), distinct=distinct).reshape(len(x), -1)
+            y = self._rows.steps(handles, x.reshape(len(x), 1, -1), distinct=distinct, **self._rows.into(out, len(x)))
         except BaseException:
             self._forget(opened)
             raise
         self._touch(group.ids)
-        return y
+        return y.reshape(len(x), -1)
 
     def group(self, ids):
         """The streams of these ids, looked up (or opened) once: what step_many takes instead of ids, at no cost a call."""

@@ -120,6 +120,12 @@ class Rows:
 
     taken = staticmethod(samples.as_float32)  # a batch of samples as `steps` wants it
 
+    def into(self, out, count):
+        """The option of `steps` that says where results go."""
+        if out is not None:
+            raise ConfigError("out is for results on a GPU: this engine is on the CPU")
+        return {}
+
     # -- steps ----------------------------------------------------------------------------------------------------------
 
     def step(self, handle, x):
