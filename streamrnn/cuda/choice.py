@@ -33,8 +33,8 @@ def choose(packed, count, threads):
         return "cpu", "no capacity was given, so nobody knows how many streams there will be"
     cpu, gpu = measured(Rows(packed, threads=threads)), measured(CudaRows(packed))
     found = "cuda" if gpu.of(count) < cpu.of(count) else "cpu"
-    return found, (f"measured here, a batch of {count:,} streams takes {cpu.of(count) * 1e6:,.0f} us on the CPU with {threads} thread(s) and "
-                   f"{gpu.of(count) * 1e6:,.0f} us on {device.name()}; {crossing(cpu, gpu)}")
+    return found, (f"measured here, a batch of {count:,} streams takes {cpu.of(count) * 1e6:,.0f} us on the CPU with {threads} "
+                   f"thread(s) and {gpu.of(count) * 1e6:,.0f} us on {device.name()}; {crossing(cpu, gpu)}")
 
 
 def crossing(cpu, gpu):

@@ -113,8 +113,11 @@ def upload(values, stream=0):
 
 
 def download(device_array, stream=0):
-    """A copy on the host."""
-    return device_array.copy_to_host(stream=stream)
+    """A copy on the host, when what was asked for before is done."""
+    values = device_array.copy_to_host(stream=stream)
+    if stream:
+        stream.synchronize()
+    return values
 
 
 def holds(x):

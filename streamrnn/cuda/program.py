@@ -1,5 +1,5 @@
 """A plan on the GPU: its program and weights there, and the kernels that run plans of its kinds of stages."""
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def kinds(plan):
     return tuple(dict.fromkeys(plan.stages))
 
 
-@lru_cache(maxsize=None)
+@cache
 def compiled_steps(stages, tile):
     return device.compiled(kernel(stages, tile), STEPS, tiles.THREADS, BLOCKS)
 

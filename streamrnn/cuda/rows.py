@@ -142,7 +142,7 @@ class CudaRows:
             return {}
         out = self.taken(out)
         if not device.holds(out) or out.shape != (count, self._outputs):
-            raise InputError(f"out must be an array on the device of shape {(count, self._outputs)}, got {type(out).__name__} of {out.shape}")
+            raise InputError(f"out must lie on the device, with shape {(count, self._outputs)}; got {type(out).__name__} of {out.shape}")
         return {"out": out.reshape(count, 1, self._outputs)}
 
     # -- steps ----------------------------------------------------------------------------------------------------------

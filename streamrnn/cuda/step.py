@@ -3,7 +3,7 @@
 A kernel is compiled for the kinds of stages that a plan has, whatever their sizes. A desk, int64, is what a launch needs behind one
 number: the program, the addresses of weights, rows and work space, and sizes.
 """
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numba import cuda, types
@@ -69,7 +69,7 @@ def steps_of(stages, tile):
 
 
 def pointer_setter(tile):
-    """point(frame, ...): where the values of streams first, first + 1, ... lie at step t. A stream that is not there is another's double."""
+    """point(frame, ...): where the values of streams first, first + 1, ... lie at step t; who is not there is another's double."""
     most = tile.most
 
     @inline
@@ -90,7 +90,7 @@ def pointer_setter(tile):
 STEPS = types.void(*(int64,) * 7)
 
 
-@lru_cache(maxsize=None)
+@cache
 def kernel(stages, tile):
     """steps(desk, slots, x, y, lengths, count, time) for plans of these stages: (count, time, inputs) -> (count, time, outputs)."""
     dispatch, size, places, point = steps_of(stages, tile), tile.shared, tile.frame, pointer_setter(tile)

@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 from llvmlite import ir
-from numba import cuda, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 

@@ -15,7 +15,7 @@ from streamrnn.cells.base import Rowwise, apart, positive
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, fill, padded, signal, tell, vector, width
 from streamrnn.jit import inline
-from streamrnn.lanes import across, BLOCK, LANES, at, fma, get, larger, load, root, smaller, splat, store
+from streamrnn.lanes import BLOCK, LANES, across, at, fma, get, larger, load, root, smaller, splat, store
 from streamrnn.sums import dot
 
 HORIZONS = (30, 100)             # rows after which a distance has faded to 1 / e

@@ -14,7 +14,7 @@ from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, tell, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, ZERO, novelty
 from streamrnn.jit import inline
-from streamrnn.lanes import across, LANES, at, get, larger, load, put, smaller, store
+from streamrnn.lanes import LANES, across, at, get, larger, put, smaller, store
 
 SHORT, LONG = (14, 17, 20, 24, 28), (35, 42, 50, 60, 70)  # 20 and 50 rows, each times 0.7, 0.85, 1, 1.2 and 1.4
 VOTERS = len(SHORT)

@@ -15,7 +15,7 @@ from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, fill, signal, vector
 from streamrnn.cells.monitors.scales import OLD, ONE, TINY, ZERO
 from streamrnn.jit import inline
-from streamrnn.lanes import across, LANES, at, fma, get, larger, load, put, smaller, splat, store
+from streamrnn.lanes import LANES, across, at, fma, get, larger, load, put, smaller, splat, store
 
 BLOCKS = (4, 5, 6)                 # rows in a block
 LENGTH, LATE = 8, 4                # blocks in a pattern; patterns become memories so many blocks later

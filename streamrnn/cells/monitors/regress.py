@@ -13,7 +13,7 @@ from streamrnn.cells.base import Rowwise, apart, positive
 from streamrnn.cells.monitors import board as B
 from streamrnn.cells.monitors.board import Monitor, begin, padded, signal, vector, width
 from streamrnn.jit import inline
-from streamrnn.lanes import across, LANES, at, fma, get, load, put, splat, store
+from streamrnn.lanes import LANES, across, at, fma, get, load, put, splat, store
 from streamrnn.maths import tanh
 from streamrnn.sums import dot
 
