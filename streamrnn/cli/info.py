@@ -17,6 +17,7 @@ def run(chosen):
 
     import streamrnn
     from streamrnn import jit, lanes
+    from streamrnn.cuda import device
 
     folder = jit.cache_folder()
     files = sorted(folder.glob("*.bin")) if folder.is_dir() else []
@@ -24,7 +25,7 @@ def run(chosen):
     for name, value in {
         "streamrnn": streamrnn.__version__, "python": platform.python_version(), "numba": numba.__version__,
         "llvmlite": llvmlite.__version__, "numpy": numpy.__version__, "processor": jit.CPU,
-        "lanes": f"{lanes.LANES} float32 a register, {lanes.REGISTERS} registers", "cache": f"{folder} ({cached})",
+        "lanes": f"{lanes.LANES} float32 a register, {lanes.REGISTERS} registers", "gpu": device.described(), "cache": f"{folder} ({cached})",
     }.items():
         print(f"{name:<10} {value}")
     return 0

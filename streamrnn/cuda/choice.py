@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamrnn.cuda import device
-from streamrnn.cuda.rows import CudaRows
 from streamrnn.errors import MissingExtra, NoDevice
 from streamrnn.streams.rows import Rows
 
@@ -28,9 +27,11 @@ def choose(packed, count, threads):
     try:
         device.require()
     except (MissingExtra, NoDevice) as error:
-        return "cpu", f"no GPU can be used: {error}"
+        return "cpu", str(error).partition(". ")[0]
     if count is None:
         return "cpu", "no capacity was given, so nobody knows how many streams there will be"
+    from streamrnn.cuda.rows import CudaRows  # there is a GPU: what it takes is installed
+
     cpu, gpu = measured(Rows(packed, threads=threads)), measured(CudaRows(packed))
     found = "cuda" if gpu.of(count) < cpu.of(count) else "cpu"
     return found, (f"measured here, a batch of {count:,} streams takes {cpu.of(count) * 1e6:,.0f} us on the CPU with {threads} "

@@ -51,6 +51,15 @@ def available():
     return True
 
 
+def described():
+    """The GPU in words, or why none can be used."""
+    try:
+        capability = require().get_current_device().compute_capability
+    except (MissingExtra, NoDevice) as error:
+        return f"none: {error}"
+    return f"{name()}, compute capability {capability[0]}.{capability[1]}, {multiprocessors()} multiprocessors"
+
+
 def name():
     return "CUDA's simulator" if DISABLE_JIT else _text(require().get_current_device().name)
 
