@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from streamrnn.errors import FileError as FileError
     from streamrnn.errors import InputError as InputError
     from streamrnn.errors import MissingExtra as MissingExtra
+    from streamrnn.errors import NoDevice as NoDevice
     from streamrnn.errors import ServerRefused as ServerRefused
     from streamrnn.errors import StateError as StateError
     from streamrnn.errors import StoreFailed as StoreFailed
@@ -99,7 +100,8 @@ _HOMES = {
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
-                         "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "MissingExtra"],
+                         "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "NoDevice",
+                         "MissingExtra"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ["metrics"]

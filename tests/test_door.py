@@ -7,7 +7,7 @@ import streamrnn as sr
 TREE = {"ConfigError": ValueError, "InputError": ValueError, "StateError": ValueError, "UnknownStream": LookupError,
         "EngineFull": Exception, "EngineBusy": RuntimeError, "FileError": ValueError,
         "StoreFailed": Exception, "ServerRefused": Exception, "TimedOut": TimeoutError, "BufferFull": Exception,
-        "Diverged": ArithmeticError, "MissingExtra": ImportError}
+        "Diverged": ArithmeticError, "NoDevice": RuntimeError, "MissingExtra": ImportError}
 
 
 @pytest.mark.parametrize("name", sr.__all__)

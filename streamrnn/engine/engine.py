@@ -100,12 +100,12 @@ class Engine:
         try:
             if len(handles) != len(x):
                 raise InputError(f"{len(handles)} ids for {len(x)} rows of x: each row needs its stream")
-            y = self._rows.steps(handles, x.reshape(len(x), 1, -1), distinct=distinct, **self._rows.into(out, len(x)))
+            y = self._rows.steps(handles, x.reshape(len(x), 1, self.model.inputs), distinct=distinct, **self._rows.into(out, len(x)))
         except BaseException:
             self._forget(opened)
             raise
         self._touch(group.ids)
-        return y.reshape(len(x), -1)
+        return y.reshape(len(x), self.model.outputs)
 
     def group(self, ids):
         """The streams of these ids, looked up (or opened) once: what step_many takes instead of ids, at no cost a call."""
