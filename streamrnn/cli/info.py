@@ -25,7 +25,8 @@ def run(chosen):
     for name, value in {
         "streamrnn": streamrnn.__version__, "python": platform.python_version(), "numba": numba.__version__,
         "llvmlite": llvmlite.__version__, "numpy": numpy.__version__, "processor": jit.CPU,
-        "lanes": f"{lanes.LANES} float32 a register, {lanes.REGISTERS} registers", "gpu": device.described(), "cache": f"{folder} ({cached})",
+        "lanes": f"{lanes.LANES} float32 a register, {lanes.REGISTERS} registers", "gpu": device.described(),
+        "cache": f"{folder} ({cached})",
     }.items():
         print(f"{name:<10} {value}")
     return 0
