@@ -98,7 +98,7 @@ class CudaPasses(OfWindows):
         free = device.free_memory()
         if self._bytes > free:
             raise ConfigError(f"the tape of {time:,} steps of {batch:,} sequences would take {self._bytes / 1e9:.1f} GB, the GPU has "
-                              f"{free / 1e9:.1f} GB free: give a window= of some hundred steps (states are carried on), or a smaller batch=")
+                              f"{free / 1e9:.1f} GB free: give a window= of some hundred steps (states are carried on) or a smaller batch=")
         self._arrays = {place: device.array(max(1, size)) for place, size in sizes.items()}
         self._rows_here = device.upload(np.zeros((3, batch), np.int64))   # firsts, lengths, keys of dropout's masks
         self._program = device.upload(there.program)

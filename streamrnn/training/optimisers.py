@@ -29,7 +29,7 @@ arena = types.float32[::1]
 @kernel(types.float64(arena))
 def norm_rows(gradient):
     whole = gradient.size // BLOCK * BLOCK
-    total = squares(data(gradient), whole)
+    total = squares(data(gradient), whole) if whole else 0.0  # it goes over at least one block
     for k in range(whole, gradient.size):
         total += types.float64(gradient[k]) ** 2
     return np.sqrt(total)
