@@ -415,6 +415,7 @@ if DISABLE_JIT:
         across,
         at,
         choose,
+        data,
         fma,
         get,
         larger,

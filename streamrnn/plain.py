@@ -42,6 +42,10 @@ def pointer(address):
     return int(address)
 
 
+def data(array):
+    return array.ctypes.data
+
+
 def at(p, offset):
     return p + 4 * int(offset)
 

@@ -139,6 +139,11 @@ def wrapped(x):
     return x if DISABLE_JIT else require().as_cuda_array(x)
 
 
+def free_memory():
+    """Bytes that are free on the device."""
+    return 1 << 40 if DISABLE_JIT else require().current_context().get_memory_info()[0]
+
+
 def address(device_array):
     """Where an array on the device starts."""
     if DISABLE_JIT:

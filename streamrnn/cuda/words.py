@@ -69,6 +69,19 @@ def get4(typing, p, index):
     return types.UniTuple(types.float32, 4)(floats, types.int64), lower
 
 
+@intrinsic
+def store4(typing, array, index, a, b, c, d):
+    """Four floats to a place of an array that is a multiple of four."""
+    def lower(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        four = ir.Constant(FOUR, ir.Undefined)
+        for i, x in enumerate(args[2:]):
+            four = builder.insert_element(four, x, INT(i))
+        builder.store(four, builder.bitcast(builder.gep(data, [args[1]]), FOUR.as_pointer(data.type.addrspace)), align=16)
+        return context.get_dummy_value()
+    return types.void(array, types.int64, *(types.float32,) * 4), lower
+
+
 def _copier(count, instruction):
     @intrinsic
     def copy(typing, array, index, p, offset):
@@ -180,6 +193,9 @@ if DISABLE_JIT:
 
     def load4(array, index):
         return array[index], array[index + 1], array[index + 2], array[index + 3]
+
+    def store4(array, index, a, b, c, d):
+        array[index], array[index + 1], array[index + 2], array[index + 3] = a, b, c, d
 
     def get4(p, index):
         return tuple(plain.get(p, index + i) for i in range(4))

@@ -1,4 +1,6 @@
 """The loss of sequences under some weights, without gradients: the serving kernels over whole sequences."""
+from dataclasses import replace
+
 import numpy as np
 
 from streamrnn.kernels import frame
@@ -11,12 +13,12 @@ TOGETHER = 256  # sequences at once: their results are all in memory
 class Evaluation:
     """Reads the weights where training changes them: the arenas of both plans are laid out alike."""
 
-    def __init__(self, weights, objective, sequences, threads):
+    def __init__(self, weights, objective, sequences, threads, device="cpu"):
         served = weights.model.packed
         program = served.program.copy()
         program[frame.ARENA] = weights.values.ctypes.data
         self._packed, self._weights = Packed(served.plan, program, weights.values), weights
-        self.objective, self.data, self.threads = objective, sequences, threads
+        self.objective, self.data, self.threads, self.device = objective, sequences, threads, device
         self._counted = [float(sum(goal.weight[first:first + length, 0].sum(dtype=np.float64)
                                    for first, length in zip(sequences.firsts, sequences.lengths, strict=True)))
                          for goal in sequences.goals]
@@ -33,7 +35,7 @@ class Evaluation:
         lengths, firsts = self.data.lengths[chosen], self.data.firsts[chosen]
         time = int(lengths[0])
         where = firsts[:, None] + np.minimum(np.arange(time), lengths[:, None] - 1)  # a row each, (n, time)
-        rows = Rows(self._packed, capacity=len(chosen), threads=self.threads, fixed=True)
+        rows = self._rows(len(chosen))
         handles = np.array([rows.open() for _ in chosen], np.int64)
         results = rows.steps(handles, self.data.samples[where], lengths, numbers=chosen).reshape(len(chosen) * time, -1)
         inside = np.arange(time) < lengths[:, None]
@@ -41,3 +43,10 @@ class Evaluation:
         weights = [(goal.weight[where, 0] * inside).reshape(-1) * np.float32(divisor)
                    for goal, divisor in zip(self.data.goals, divisors, strict=True)]
         return self.objective.add(results, np.empty_like(results), targets, weights)
+
+    def _rows(self, count):
+        if self.device == "cpu":
+            return Rows(self._packed, capacity=count, threads=self.threads, fixed=True)
+        from streamrnn.cuda.rows import CudaRows
+
+        return CudaRows(replace(self._packed, tensors=self._weights.tensors()), capacity=count, fixed=True)

@@ -29,7 +29,8 @@ LOOK_BACK = 200  # steps over which the gradient is followed at the end, within 
 
 
 def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, batch=64, window=None, lengths=None, validation=None,
-        split="auto", patience=None, seed=0, threads=None, recompute=None, checkpoint=None, every=60.0, on_epoch=None, progress=None):
+        split="auto", patience=None, seed=0, threads=None, recompute=None, checkpoint=None, every=60.0, on_epoch=None, progress=None,
+        device=None):
     """Train a model in place; answers a History.
 
     x: (T, inputs), (B, T, inputs) with `lengths` or without, or a list of (T, inputs). y: a target for every step, in x's
@@ -45,13 +46,15 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
         better one end the training.
     recompute: keep only every k-th step of a window and compute the others twice: less memory for a third more time.
     checkpoint: a file, written every `every` seconds and after each epoch; a training that finds it goes on bit for bit.
+    device: "cuda" trains on an NVIDIA GPU (without recompute=), "auto" where there is one, "cpu" or None here. Losses and gradients
+        are the same to rounding; two runs on one kind of device are equal bit for bit.
     threads: of the processor's by default; results do not depend on it. progress: None shows a bar on a terminal.
     on_epoch: f(history), called after each epoch; what it answers, if true, ends the training.
 
     First and last layers Scale() and Unscale() that have not been set are set from the data; with an Unscale, losses are
     those of scaled targets. Ctrl-C ends the training and keeps the best so far. Nothing of the model changes before the end.
     """
-    options = Options(epochs, batch, window, patience, seed, _threads(threads), recompute, every)
+    options = Options(epochs, batch, window, patience, seed, _threads(threads), recompute, every, _device(device))
     optimizer = _named(optimizer, optimisers.BY_NAME, Adam)
     schedule = _named(schedule, schedules.BY_NAME, Constant)
     if not isinstance(model, Model):
@@ -91,6 +94,7 @@ class Options:
     threads: int
     recompute: int | None
     every: float
+    device: str = "cpu"
 
     def __post_init__(self):
         for name, least in (("epochs", 1), ("batch", 1), ("window", 1), ("patience", 1), ("seed", 0), ("threads", 1), ("recompute", 1)):
@@ -105,7 +109,8 @@ class Options:
 
     def deciding(self):
         """What decides the bits of a training. Epochs may be added later; threads do not matter."""
-        return self.batch, self.window, self.patience, self.seed, self.recompute
+        deciding = self.batch, self.window, self.patience, self.seed, self.recompute
+        return deciding if self.device == "cpu" else (*deciding, self.device)
 
 
 def _named(value, names, default):
@@ -113,6 +118,29 @@ def _named(value, names, default):
     if value is None:
         return default()
     return names[value]() if isinstance(value, str) and value in names else value
+
+
+def _device(device):
+    """"cpu" or "cuda"; an error that says what is missing where the one asked for cannot be used."""
+    if device is None or device == "cpu":
+        return "cpu"
+    if device not in ("cuda", "auto"):
+        raise ConfigError(f'device must be "cpu", "cuda" or "auto", got {device!r}')
+    from streamrnn.cuda import device as gpu  # only then: numba-cuda is an extra
+
+    if device == "auto":
+        return "cuda" if gpu.available() else "cpu"
+    gpu.require()
+    return device
+
+
+def _passes(device):
+    """What goes through windows there."""
+    if device == "cpu":
+        return Passes
+    from streamrnn.cuda.passes import CudaPasses
+
+    return CudaPasses
 
 
 def _threads(threads):
@@ -154,9 +182,10 @@ class Training:
         self.weights, self._show, self._on_epoch = Weights(model), show, on_epoch
         time = min(int(data.lengths.max()), options.window or int(data.lengths.max()))
         batch, self._look_back = min(options.batch, len(data)), min(time, LOOK_BACK)
-        self.passes = Passes(self.weights, objective, data, batch, time, options.threads, options.recompute, options.seed)
+        passes = _passes(options.device)
+        self.passes = passes(self.weights, objective, data, batch, time, options.threads, options.recompute, options.seed)
         self._windows = lambda epoch: windows(data.lengths, batch, time, options.seed, epoch, shuffle=len(data) > batch)
-        self.evaluation = Evaluation(self.weights, objective, held, options.threads) if held else None
+        self.evaluation = Evaluation(self.weights, objective, held, options.threads, options.device) if held else None
         self.moments = [np.zeros(self.weights.size, np.float32) for _ in range(optimiser.arenas)]
         self.best = self.weights.values.copy()
         self.history, self.memory = History(memory=self.passes.memory()), {}
@@ -169,6 +198,7 @@ class Training:
             self._owner = checkpoints.fingerprint([data, held] if held else [data],
                                                   (model.config(), objective.config(), optimiser, schedule, options.deciding()))
             self._take_up(checkpoints.load(checkpoint, self._owner))
+        self.passes.send(self.moments)
 
     def run(self):
         updates = sum(any(self.passes.counted(window)) for window in self._windows(0))
@@ -182,6 +212,7 @@ class Training:
         except KeyboardInterrupt:
             self.history.stopped = "interrupted"
             if self.history.best is None:  # nothing was measured yet: what there is, is the best
+                self.passes.bring()
                 self.best[:] = self.weights.values
             self._mark()
 
@@ -212,17 +243,16 @@ class Training:
         rate = self.optimiser.rate * self.schedule.factor(self.number, self._steps, self.epoch, self.memory)
         self.number += 1
         loss = float(losses.sum())
-        norm = self.optimiser.apply(self.number, rate, self.weights.values, gradient, self.moments, self.weights.learnt) \
-            if isfinite(loss) else loss
+        norm = self.passes.update(self.optimiser, self.number, rate, gradient, self.moments) if isfinite(loss) else loss
         if not isfinite(norm):
             raise self._diverged(f"the loss is {loss}, the gradient's norm {norm}", window, rate)
-        self.weights.refresh()
         self.sums += losses * counted
         self.counts += counted
         self.largest, self.rate = max(self.largest, norm), rate
         self._show.update(self.epoch, self.number, loss, rate)
 
     def _diverged(self, what, window, rate):
+        self.passes.bring()
         where = culprit(self.weights, self.passes, window, self.epoch)
         return Diverged(f"step {self.number} (epoch {self.epoch + 1}): {what}: {where}. Lower the learning rate (now {rate:.3g}), "
                         f"clip the gradient ({type(self.optimiser).__name__}(..., clip=1.0)), or scale inputs and targets "
@@ -230,6 +260,7 @@ class Training:
 
     def _end_epoch(self, window, seconds):
         history, validation = self.history, None
+        self.passes.bring(self.moments)
         if self.evaluation:
             validation = float(self.evaluation.loss().sum())  # first: a Ctrl-C in here leaves lists of one length
         if not isfinite(validation or 0) or not np.isfinite(self.weights.values).all():
@@ -267,6 +298,7 @@ class Training:
 
     def _save(self):
         self._saved = time.monotonic()
+        self.passes.bring(self.moments)
         values = {"first": self._first, "history": self.history.config(), "memory": self.memory, "number": self.number,
                   "epoch": self.epoch, "position": self.position, "waited": self.waited, "largest": self.largest, "rate": self.rate}
         checkpoints.save(self._path, self._arrays(), values, self._owner)
@@ -295,4 +327,3 @@ class Training:
             self.history.stopped = ""
         self.memory, self.number, self.epoch = values["memory"], values["number"], values["epoch"]
         self.position, self.waited, self.largest, self.rate = (values[name] for name in ("position", "waited", "largest", "rate"))
-        self.weights.refresh()

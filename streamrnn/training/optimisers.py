@@ -2,7 +2,9 @@
 
 values, gradient and decays (1 where weight decay applies, else 0) are arenas of one size, and so are the moments that an
 optimiser keeps, zero at first. The order is torch's: the gradient is clipped, decay joins it, then come the moments.
-An entry whose gradient and decay have always been 0 never changes. Each step is one loop that LLVM makes vectors of.
+An entry whose gradient and decay have always been 0 never changes. Each update is written once, for one entry:
+one(value, gradient, decays, moments, numbers) -> value, moments. A step here is a loop over it that LLVM makes vectors of; a GPU
+(streamrnn.cuda.update) has a thread for each entry.
 """
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -27,7 +29,7 @@ arena = types.float32[::1]
 @kernel(types.float64(arena))
 def norm_rows(gradient):
     whole = gradient.size // BLOCK * BLOCK
-    total = squares(data(gradient), whole)
+    total = squares(data(gradient), whole) if whole else 0.0  # it goes over at least one block
     for k in range(whole, gradient.size):
         total += types.float64(gradient[k]) ** 2
     return np.sqrt(total)
@@ -52,42 +54,54 @@ def kept(moment):
     return moment if abs(moment) >= SMALLEST else ZERO
 
 
+@inline
+def sgd(p, g, decays, moments, numbers):
+    factor, bound, pull, rate, momentum, direct, carried = numbers
+    g = entering(g, p, decays, factor, bound, pull)
+    v = kept(momentum * moments[0] + g)
+    return p - rate * (direct * g + carried * v), (v,)
+
+
+@inline
+def rmsprop(p, g, decays, moments, numbers):
+    factor, bound, pull, rate, smoothing, fresh, momentum, epsilon = numbers
+    g = entering(g, p, decays, factor, bound, pull)
+    s = kept(smoothing * moments[0] + fresh * (g * g))
+    v = kept(momentum * moments[1] + g / (root(s) + epsilon))
+    return p - rate * v, (s, v)
+
+
+@inline
+def adam(p, g, decays, moments, numbers):
+    factor, bound, pull, shrink, rate, scale, beta1, fresh1, beta2, fresh2, epsilon = numbers
+    g = entering(g, p, decays, factor, bound, pull)
+    m = kept(beta1 * moments[0] + fresh1 * g)
+    s = kept(beta2 * moments[1] + fresh2 * (g * g))
+    return p - shrink * decays * p - rate * m / (scale * root(s) + epsilon), (m, s)
+
+
 @kernel(types.void(arena, arena, arena, arena, arena))
-def sgd_step(values, gradient, velocity, decays, numbers):
-    factor, bound, pull, rate = numbers[0], numbers[1], numbers[2], numbers[3]
-    momentum, direct, carried = numbers[4], numbers[5], numbers[6]
+def sgd_step(values, gradient, velocity, decays, n):
+    numbers = n[0], n[1], n[2], n[3], n[4], n[5], n[6]
     for k in range(values.size):
-        g = entering(gradient[k], values[k], decays[k], factor, bound, pull)
-        v = kept(momentum * velocity[k] + g)
-        velocity[k] = v
-        values[k] -= rate * (direct * g + carried * v)
+        values[k], moments = sgd(values[k], gradient[k], decays[k], (velocity[k],), numbers)
+        velocity[k] = moments[0]
 
 
 @kernel(types.void(arena, arena, arena, arena, arena, arena))
-def rmsprop_step(values, gradient, square, velocity, decays, numbers):
-    factor, bound, pull, rate = numbers[0], numbers[1], numbers[2], numbers[3]
-    smoothing, fresh, momentum, epsilon = numbers[4], numbers[5], numbers[6], numbers[7]
+def rmsprop_step(values, gradient, square, velocity, decays, n):
+    numbers = n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]
     for k in range(values.size):
-        g = entering(gradient[k], values[k], decays[k], factor, bound, pull)
-        s = kept(smoothing * square[k] + fresh * (g * g))
-        v = kept(momentum * velocity[k] + g / (root(s) + epsilon))
-        square[k] = s
-        velocity[k] = v
-        values[k] -= rate * v
+        values[k], moments = rmsprop(values[k], gradient[k], decays[k], (square[k], velocity[k]), numbers)
+        square[k], velocity[k] = moments
 
 
 @kernel(types.void(arena, arena, arena, arena, arena, arena))
-def adam_step(values, gradient, mean, square, decays, numbers):
-    factor, bound, pull, shrink, rate, scale = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
-    beta1, fresh1, beta2, fresh2, epsilon = numbers[6], numbers[7], numbers[8], numbers[9], numbers[10]
+def adam_step(values, gradient, mean, square, decays, n):
+    numbers = n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10]
     for k in range(values.size):
-        p = values[k]
-        g = entering(gradient[k], p, decays[k], factor, bound, pull)
-        m = kept(beta1 * mean[k] + fresh1 * g)
-        s = kept(beta2 * square[k] + fresh2 * (g * g))
-        mean[k] = m
-        square[k] = s
-        values[k] = p - shrink * decays[k] * p - rate * m / (scale * root(s) + epsilon)
+        values[k], moments = adam(values[k], gradient[k], decays[k], (mean[k], square[k]), numbers)
+        mean[k], square[k] = moments
 
 
 # -- what a user writes ------------------------------------------------------------------------------------------------
@@ -99,7 +113,8 @@ class Optimiser:
     clip: float | None = None
     clip_value: float | None = None
     arenas: ClassVar[int]  # how many moments it keeps
-    step: ClassVar
+    one: ClassVar          # the update of one entry
+    step: ClassVar         # and of all of them
 
     def __post_init__(self):
         within(self, "(0, inf)", "rate", *(name for name in ("clip", "clip_value") if getattr(self, name) is not None))
@@ -116,11 +131,20 @@ class Optimiser:
         """
         size = norm(gradient)
         if isfinite(size):
-            factor = 1.0 if self.clip is None else min(1.0, self.clip / (size + 1e-6))  # torch's guard against 0
-            bound = inf if self.clip_value is None else self.clip_value
-            numbers = np.array([factor, bound, *self.numbers(number, rate)], np.float32)
+            factor = min(1.0, self.longest / (size + 1e-6))  # torch's guard against 0
+            numbers = np.array([factor, self.bound, *self.numbers(number, rate)], np.float32)
             ready(self.step)(values, gradient, *moments, decays, numbers)
         return size
+
+    @property
+    def longest(self):
+        """The largest norm of a gradient."""
+        return inf if self.clip is None else self.clip
+
+    @property
+    def bound(self):
+        """The largest entry of one, after that."""
+        return inf if self.clip_value is None else self.clip_value
 
 
 @dataclass(frozen=True)
@@ -130,6 +154,7 @@ class SGD(Optimiser):
     momentum: float = 0.0
     nesterov: bool = False
     arenas: ClassVar[int] = 1
+    one: ClassVar = staticmethod(sgd)
     step: ClassVar = staticmethod(sgd_step)
 
     def __post_init__(self):
@@ -150,6 +175,7 @@ class RMSprop(Optimiser):
     momentum: float = 0.0
     epsilon: float = 1e-8
     arenas: ClassVar[int] = 2
+    one: ClassVar = staticmethod(rmsprop)
     step: ClassVar = staticmethod(rmsprop_step)
 
     def __post_init__(self):
@@ -169,6 +195,7 @@ class Adam(Optimiser):
     beta2: float = 0.999
     epsilon: float = 1e-8
     arenas: ClassVar[int] = 2
+    one: ClassVar = staticmethod(adam)
     step: ClassVar = staticmethod(adam_step)
 
     def __post_init__(self):

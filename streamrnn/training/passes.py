@@ -56,13 +56,41 @@ class Tapes:
         return self._made[slots]
 
 
-class Passes:
+class OfWindows:
+    """What passes know of their windows, wherever they run."""
+
+    def __init__(self, weights, objective, sequences, seed):
+        self.weights, self.objective, self.data, self.seed = weights, objective, sequences, seed
+
+    @cached_property
+    def _totals(self):
+        """For each part, the sum of weights before each row: what a window counts is a difference of two."""
+        return [np.concatenate([[0.0], np.cumsum(goal.weight[:, 0], dtype=np.float64)]) for goal in self.data.goals]
+
+    def counted(self, window):
+        """What the rows of a window count, for each part."""
+        firsts, counts = self._rows(window)
+        return [float((totals[firsts + counts] - totals[firsts]).sum()) for totals in self._totals]
+
+    def _rows(self, window):
+        """Of each sequence: its first row in this window, and how many it has there."""
+        lengths, start = self.data.lengths[window.chosen], window.start
+        return (self.data.firsts[window.chosen] + np.minimum(start, lengths),
+                np.minimum(np.maximum(lengths - start, 0), window.time))
+
+    def _keys(self, chosen, epoch):
+        """What tells dropout's masks of a sequence in an epoch: the same however the batch is shared out."""
+        key = (self.seed * 0xD1342543DE82EF95 + epoch * 0xAEF17502108EF2D9) % (1 << 64)
+        return (np.uint64(key) + chosen.astype(np.uint64) * np.uint64(0x2545F4914F6CDD1D)).view(np.int64)
+
+
+class Passes(OfWindows):
     """Forwards and back through windows of at most `time` steps; every `recompute` steps are kept, the others done twice."""
 
     def __init__(self, weights, objective, sequences, batch, time, threads, recompute=None, seed=0):
         for dispatcher in (feed.gather, feed.drop_masks):
             jit.ready(dispatcher)
-        self.weights, self.objective, self.data, self.seed = weights, objective, sequences, seed
+        super().__init__(weights, objective, sequences, seed)
         self.piece = min(time, recompute or time)
         shards = -(-batch // SHARD)
         self.bins = max(1, min(BINS, shards, MOST_IN_BINS // max(1, weights.size)))
@@ -89,22 +117,6 @@ class Passes:
         tapes = f"{self.threads} x {' + '.join(map(str, slots))} sequences x {self.piece} steps"
         return (f"memory: {tape * self.threads / 1e6:.1f} MB of tape ({tapes}), {arenas / 1e6:.1f} MB of weights, gradients and moments, "
                 f"{data / 1e6:.1f} MB of data")
-
-    @cached_property
-    def _totals(self):
-        """For each part, the sum of weights before each row: what a window counts is a difference of two."""
-        return [np.concatenate([[0.0], np.cumsum(goal.weight[:, 0], dtype=np.float64)]) for goal in self.data.goals]
-
-    def counted(self, window):
-        """What the rows of a window count, for each part."""
-        firsts, counts = self._rows(window)
-        return [float((totals[firsts + counts] - totals[firsts]).sum()) for totals in self._totals]
-
-    def _rows(self, window):
-        """Of each sequence: its first row in this window, and how many it has there."""
-        lengths, start = self.data.lengths[window.chosen], window.start
-        return (self.data.firsts[window.chosen] + np.minimum(start, lengths),
-                np.minimum(np.maximum(lengths - start, 0), window.time))
 
     def gradient(self, window, epoch=0):
         """(losses of each part, gradient arena) of a window; goes on from self.states and leaves them behind its end.
@@ -135,6 +147,27 @@ class Passes:
             for i in range(1, bins):
                 total += self._gradients[i]
         return losses.sum(0), total if back else None
+
+    # -- weights, moments and states lie here ---------------------------------------------------------------------------
+
+    def update(self, optimiser, number, rate, gradient, moments):
+        """One step of the optimiser; answers the gradient's norm."""
+        norm = optimiser.apply(number, rate, self.weights.values, gradient, moments, self.weights.learnt)
+        self.weights.refresh()
+        return norm
+
+    def send(self, moments=()):
+        """They were changed from outside."""
+        self.weights.refresh()
+
+    def bring(self, moments=()):
+        """They are wanted outside."""
+
+    # -- again ------------------------------------------------------------------------------------------------------------
+
+    def start_again(self, states):
+        """What `replay` starts from, where another went through the last window."""
+        self._before[:len(states)] = states
 
     def replay(self, window, epoch):
         """Go through the last window again without gradients: (shard, tape, first step, steps) for what is on a tape at once."""
@@ -202,8 +235,3 @@ class Passes:
         results, d_results, *targets = (array.reshape(-1, array.shape[2])[:rows]
                                         for array in (tape.results, tape.d_results, *tape.targets))
         return self.objective.add(results, d_results, targets, weights)
-
-    def _keys(self, chosen, epoch):
-        """What tells dropout's masks of a sequence in an epoch: the same however the batch is shared out."""
-        key = (self.seed * 0xD1342543DE82EF95 + epoch * 0xAEF17502108EF2D9) % (1 << 64)
-        return (np.uint64(key) + chosen.astype(np.uint64) * np.uint64(0x2545F4914F6CDD1D)).view(np.int64)

@@ -26,32 +26,16 @@ class Weights:
         self.program[frame.ARENA] = self.values.ctypes.data
         self.back = aligned(self.plan.back_size)
         self._way_back = self.plan.way_back(stages[:, frame.WEIGHTS], nowhere=self.size)
-        self._shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
+        self.homes = find_homes(self.plan, {name: tensor.shape for name, tensor in model.tensors.items()})
         self.learnt = np.zeros(self.size, np.float32)  # 1 where training may change a number, 0 in padding and constants
-        self._homes = self._find_homes()
+        fixed = {name: layer.constants for name, layer, _ in model.stacks()}
+        for name, (home, _) in self.homes.items():
+            layer, _, tensor = name.rpartition(".")
+            self.learnt[home] = tensor not in fixed[layer]
         for layer, stage in zip(self.plan.stage_layers, self.plan.stages, strict=True):
             if stage.grad is None:
                 raise ConfigError(f"{layer} cannot be trained: its stage has no derivative")
         self.refresh()
-
-    def _find_homes(self):
-        """{tensor: (its places in the arena, are they its own?)}: found by packing numbers instead of values."""
-        fixed = {name: layer.constants for name, layer, _ in self.model.stacks()}
-        zeros = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
-        empty, taken, homes = self.plan.fill(zeros)[0], np.zeros(self.size, bool), {}
-        for name, shape in self._shapes.items():
-            numbers, found = np.arange(1, int(np.prod(shape)) + 1).reshape(shape), np.zeros(self.size, np.int64)
-            for digit in (0, 1):
-                part = (numbers // DIGIT ** digit % DIGIT).astype(np.float32)
-                found += np.rint(self.plan.fill({**zeros, name: part})[0] - empty).astype(np.int64) * DIGIT ** digit
-            place = np.flatnonzero(found)
-            home = np.empty(numbers.size, np.int64)
-            home[found[place] - 1] = place
-            homes[name] = home.reshape(shape), ~taken[home].reshape(shape)
-            taken[home] = True
-            layer, _, tensor = name.rpartition(".")
-            self.learnt[home] = tensor not in fixed[layer]
-        return homes
 
     def refresh(self):
         """Pack the weights the other way again, after they changed."""
@@ -60,8 +44,26 @@ class Weights:
     def tensors(self, values=None):
         """An arena's values by canonical name."""
         values = self.values if values is None else values
-        return {name: np.where(own, values[home], np.float32(0)) for name, (home, own) in self._homes.items()}
+        return {name: np.where(own, values[home], np.float32(0)) for name, (home, own) in self.homes.items()}
 
     def gradients(self, arena):
         """An arena of gradients by canonical name: tensors that share a number share its gradient."""
-        return {name: arena[home] for name, (home, _) in self._homes.items()}
+        return {name: arena[home] for name, (home, _) in self.homes.items()}
+
+
+def find_homes(plan, shapes, packer=None):
+    """{tensor: (its places in an arena, are they its own?)}: found by packing numbers instead of values."""
+    zeros = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    empty, homes = plan.fill(zeros, packer)[0], {}
+    taken = np.zeros(empty.size, bool)
+    for name, shape in shapes.items():
+        numbers, found = np.arange(1, int(np.prod(shape)) + 1).reshape(shape), np.zeros(empty.size, np.int64)
+        for digit in (0, 1):
+            part = (numbers // DIGIT ** digit % DIGIT).astype(np.float32)
+            found += np.rint(plan.fill({**zeros, name: part}, packer)[0] - empty).astype(np.int64) * DIGIT ** digit
+        place = np.flatnonzero(found)
+        home = np.empty(numbers.size, np.int64)
+        home[found[place] - 1] = place
+        homes[name] = home.reshape(shape), ~taken[home].reshape(shape)
+        taken[home] = True
+    return homes

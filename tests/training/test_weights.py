@@ -45,7 +45,7 @@ def test_biases_that_only_appear_as_a_sum_are_one_parameter(model):
 def test_what_is_learnt_has_a_home_and_the_rest_has_no_gradient(model):
     weights = Weights(model)
     homes = np.zeros(weights.size, bool)
-    for name, (home, own) in weights._homes.items():
+    for name, (home, own) in weights.homes.items():
         layer = model.layers[int(name.split(".")[1])]
         assert (weights.learnt[home] == (name.split(".")[-1] not in layer.constants)).all()
         assert not homes[home[own]].any()
