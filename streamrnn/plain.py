@@ -7,8 +7,11 @@ import ctypes
 import warnings
 
 import numpy as np
+from numba import config
 
-warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)  # compiled code says nothing of infinities either
+if config.DISABLE_JIT:
+    warnings.filterwarnings("ignore", ".* encountered in ", RuntimeWarning)  # compiled code says nothing of infinities either
+
 LANES, BLOCK = 16, 16
 F = np.float32
 _float_at = ctypes.c_float.from_address
