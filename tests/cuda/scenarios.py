@@ -20,13 +20,20 @@ SCENARIOS = {}
 WARM = "warm", "curved"     # detectors that a test fits and saves
 
 
+def same(x):
+    return x
+
+
 @dataclass
 class World:
-    """`rows(packed, **options)` makes rows; few(rows), many(rows): have a GPU take such tiles."""
+    """`rows(packed, **options)` makes rows on `device`; few(rows), many(rows): have a GPU take such tiles; `there` and `here` move arrays."""
     rows: object
     folder: Path
-    few: object = lambda rows: None
-    many: object = lambda rows: None
+    device: str = "cpu"
+    few: object = same
+    many: object = same
+    there: object = same
+    here: object = same
 
 
 def scenario(function):
@@ -159,7 +166,7 @@ def mixed(world):
 def fewer_streams_than_a_tile_as_many_and_one_more(world):
     """One at a time as well: a neighbour changes nothing."""
     model, found = sr.Model(3, [sr.LSTM(5), sr.Dense(1)], seed=3, init="torch"), {}
-    for tile, counts in {"few": (1, 63, 64, 65, 129, 200), "many": (255, 256, 257)}.items():
+    for tile, counts in {"few": (1, 31, 32, 33, 64, 100), "many": (127, 128, 129)}.items():
         rows, handles = opened(world, model, max(counts), tile)
         x = draw(model, len(handles), 1)
         for count in counts:
@@ -177,8 +184,9 @@ def ragged_lengths(world):
     rows, handles = opened(world, model, 9)
     lengths = np.array([5, 5, 4, 3, 3, 1, 1, 0, 0])
     x = draw(model, 9, 5)
+    found = {"all of them": rows.steps(handles, x)}
     x[np.arange(5) >= lengths[:, None]] = np.nan  # nobody looks there
-    found = {"results": rows.steps(handles, x, lengths)}
+    found["results"] = rows.steps(handles, x, lengths)
     found["nothing to do"] = rows.steps(handles, x[:, :0])
     found["nobody"] = rows.steps(handles[:0], x[:0])
     return found | {"rows": left(rows, handles)}
@@ -298,6 +306,69 @@ def moving(world):
     return found | {"rows": left(rows, handles)}
 
 
+# -- engines --------------------------------------------------------------------------------------------------------------
+
+@scenario
+def engines(world):
+    model = sr.Model(3, [sr.LSTM(5), sr.Dense(2)], seed=3, init="torch")
+    engine, ids, x = sr.Engine(model, device=world.device, capacity=9), ["a", 2, "c", "d"], draw(model, 12)
+    found = {"one": engine.step("a", x[0]), "many": engine.step_many(ids, x[:4]), "again": engine.step_many(["c", "a", "c"], x[4:7])}
+    group = engine.group([*ids, "e"])
+    found["group"] = engine.step_many(group, x[:5])
+    found["part of it"] = engine.step_many(group[[3, 0]], x[:2])
+    found["there"] = world.here(engine.step_many(group, world.there(x[2:7])))
+    found["a group with repeats"] = world.here(engine.step_many(engine.group(["a", "c", "a"]), world.there(x[2:5])))
+    engine.fork("a", "f")
+    engine.close(2)
+    engine.reset("c")
+    engine.set_state("d", engine.state("a"))
+    found["closed"] = refusal(lambda: engine.step_many(group, x[:5]))
+    found["width"] = refusal(lambda: engine.step_many(["a"], x[:1, :2]))
+    found["value"] = refusal(lambda: engine.step_many(["a", "new"], np.array([[0, 0, 0], [0, np.nan, 0]], F)))
+    found["value there"] = refusal(lambda: engine.step_many(["a", "new"], world.there(np.array([[0, 0, 0], [0, np.nan, 0]], F))))
+    found["streams"] = " ".join(map(str, engine.ids))
+    path = world.folder / f"engine_{world.device}.db"
+    engine.snapshot(path)
+    other = sr.Engine.restore(path, model, device=world.device)
+    for name, one in (("kept", engine), ("restored", other)):
+        found[name] = one.step_many(["a", "f", "c", "d", "e"], x[7:])
+        found[f"{name}: rows"] = np.array([one.state(id) for id in one.ids])
+    stream = engine.stream("a")
+    return found | {"stream": stream.run(x[:3]), "state": np.asarray(stream.state())}
+
+
+@scenario
+def pipes(world):
+    """Batches under way beside each other give what they give one by one; one that is refused steps nothing."""
+    model = sr.Model(3, [sr.GRU(5), sr.Dense(2)], seed=3, init="torch")
+    engine = sr.Engine(model, device=world.device)
+    group, x = engine.group(range(7)), draw(model, 5, 7)
+    x[2, 4, 1] = np.nan
+    if world.device == "cpu":
+        found = [str(refusal(lambda: engine.step_many(group, x[k]))) if k == 2 else engine.step_many(group, x[k]) for k in range(5)]
+    else:
+        pipe, found = engine.pipe(group), []
+        for k in range(5):
+            pipe.room()[:] = x[k]
+            pipe.send()
+            if k:
+                found.append(received(pipe, k - 1))
+        found.append(received(pipe, 4))
+    return {f"batch {k}": y for k, y in enumerate(found)} | {"rows": np.array([engine.state(id) for id in engine.ids])}
+
+
+def received(pipe, number):
+    return refusal(pipe.receive) if number == 2 else pipe.receive().copy()
+
+
+@scenario
+def whole_sequences(world):
+    model = sr.Model(2, [sr.LSTM(4), sr.Dense(1)], seed=3, init="torch")
+    x = draw(model, 4, 3)
+    return {"one": model.run(x[0], device=world.device), "many": model.run(x, device=world.device),
+            "ragged": model.run(x, lengths=[2, 3, 0, 1], device=world.device)}
+
+
 # -- detectors ------------------------------------------------------------------------------------------------------------
 
 def watched(world, name, detector, rows_of_readings=25, streams=3):
@@ -336,7 +407,7 @@ def warm_detectors(world):
 def play(folder):
     """Every scenario that no other process has taken."""
     import turns
-    from streamrnn.cuda import tile
+    from streamrnn.cuda import device, tile
     from streamrnn.cuda.rows import CudaRows
 
     turns.install()
@@ -346,7 +417,7 @@ def play(folder):
             rows._program.tile_for = lambda count: kind
         return take
 
-    world = World(CudaRows, folder, always(tile.FEW), always(tile.MANY))
+    world = World(CudaRows, folder, "cuda", always(tile.FEW), always(tile.MANY), device.upload, device.download)
     for name, scenario in SCENARIOS.items():
         try:
             os.close(os.open(folder / f"{name}.taken", os.O_CREAT | os.O_EXCL))
