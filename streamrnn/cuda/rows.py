@@ -21,6 +21,7 @@ from streamrnn.streams import samples
 from streamrnn.streams.rows import BUSY_MESSAGE, CLOSED
 
 FIRST = 1024      # rows of the first slab
+ALONE = ()        # the numbers of a sample that is no part of a batch
 SMALL = 1 << 15   # numbers in a batch that the host looks at faster than another launch would
 
 
@@ -150,7 +151,8 @@ class CudaRows:
     def step(self, handle, x):
         """One sample (inputs,) -> one result (outputs,)."""
         x = samples.sample(x, self._inputs)
-        return self.steps(np.array([handle], np.int64), x[None, None])[0, 0]
+        self._slot(handle)
+        return self.steps(np.array([handle], np.int64), x[None, None], numbers=ALONE)[0, 0]
 
     def steps(self, handles, x, lengths=None, numbers=None, distinct=True, out=None):
         """As streams.rows.Rows.steps; samples that lie on the device give results on the device, in `out` if it is given."""
@@ -170,7 +172,10 @@ class CudaRows:
             self._queue.synchronize()
             if not small:
                 self._refuse_wrong(self._found(), x, numbers)
-            return desk.y.copy()
+            y = desk.y.copy()
+            if lengths is not None:  # behind its end a sequence leaves there what a former batch left
+                y[np.arange(x.shape[1]) >= np.asarray(lengths)[:, None]] = 0
+            return y
 
     def _exchange(self, count, time):
         """Memory that samples and results of this shape go through; kept for the next batch."""
@@ -217,7 +222,7 @@ class CudaRows:
             return
         self._wrong.copy_to_device(self._fine)
         n, t = divmod(number, x.shape[1])
-        where = f"[{n if numbers is None else numbers[n]}]" + (f"[{t}]" if x.shape[1] > 1 else "")
+        where = "" if numbers is ALONE else f"[{n if numbers is None else numbers[n]}]" + (f"[{t}]" if x.shape[1] > 1 else "")
         sample = device.download(x[n, t]) if device.holds(x) else x[n, t]
         samples.refuse_value(sample, self.plan.vocabulary, where)
 

@@ -200,17 +200,32 @@ if DISABLE_JIT:
     def get4(p, index):
         return tuple(plain.get(p, index + i) for i in range(4))
 
+    def _copies():
+        """This thread's, in groups; the last group is still being asked for."""
+        return threading.current_thread().__dict__.setdefault("copies", [[]])
+
     def copy1(array, index, p, offset):
-        array[index] = plain.get(p, offset)
+        _copies()[-1].append((array, index, p, offset, 1))
 
     def copy4(array, index, p, offset):
-        for i in range(4):
-            array[index + i] = plain.get(p, offset + i)
+        _copies()[-1].append((array, index, p, offset, 4))
 
     def copies_asked():
-        """Copies are done at once."""
+        _copies().append([])
 
-    all_copied = all_but_last_copied = copies_asked
+    def _wait(under_way):
+        """Copies are done when they are waited for, no sooner: whoever does not wait, or for too few, finds what was there before."""
+        groups = _copies()
+        while len(groups) - 1 > under_way:
+            for array, index, p, offset, count in groups.pop(0):
+                for i in range(count):
+                    array[index + i] = plain.get(p, offset + i)
+
+    def all_copied():
+        _wait(0)
+
+    def all_but_last_copied():
+        _wait(1)
 
     def works(thread):
         return thread % LANES == 0
