@@ -101,23 +101,29 @@ def chain(four, one):
     A quad of one sum's weights is read by four(weights, place); quads of a sum lie `far` apart.
     """
     @inline
-    def sixteen(weights, w, far):
-        return four(weights, w), four(weights, w + far), four(weights, w + 2 * far), four(weights, w + 3 * far)
+    def sixteen(weights, w, far, shared, v):
+        return (four(weights, w), four(weights, w + far), four(weights, w + 2 * far), four(weights, w + 3 * far),
+                load4(shared, v), load4(shared, v + 4), load4(shared, v + 8), load4(shared, v + 12))
 
     @inline
     def add(acc, weights, w, far, shared, v, count):
         whole = count // 16
         if whole > 0:
-            a, b = sixteen(weights, w, far), sources(shared, v)
-            for _ in range(1, whole):
-                w += 4 * far
-                v += 16
-                next_a, next_b = sixteen(weights, w, far), sources(shared, v)
-                acc = added_sixteen(acc, a, b)
-                a, b = next_a, next_b
-            acc = added_sixteen(acc, a, b)
+            a = sixteen(weights, w, far, shared, v)
+            for _ in range((whole - 1) // 2):  # by turns, or the registers of one turn would be moved to those of the other
+                b = sixteen(weights, w + 4 * far, far, shared, v + 16)
+                acc = added_sixteen(acc, a)
+                w += 8 * far
+                v += 32
+                a = sixteen(weights, w, far, shared, v)
+                acc = added_sixteen(acc, b)
+            acc = added_sixteen(acc, a)
             w += 4 * far
             v += 16
+            if whole % 2 == 0:
+                acc = added_sixteen(acc, sixteen(weights, w, far, shared, v))
+                w += 4 * far
+                v += 16
         for _ in range(count % 16 // 4):
             acc = added(acc, four(weights, w), load4(shared, v))
             w += far
@@ -130,13 +136,8 @@ def chain(four, one):
 
 
 @inline
-def sources(shared, v):
-    return load4(shared, v), load4(shared, v + 4), load4(shared, v + 8), load4(shared, v + 12)
-
-
-@inline
-def added_sixteen(acc, a, b):
-    return added(added(added(added(acc, a[0], b[0]), a[1], b[1]), a[2], b[2]), a[3], b[3])
+def added_sixteen(acc, a):
+    return added(added(added(added(acc, a[0], a[4]), a[1], a[5]), a[2], a[6]), a[3], a[7])
 
 
 @inline
