@@ -19,8 +19,9 @@ from streamrnn.errors import ConfigError
 from streamrnn.kernels import frame
 from streamrnn.plan import padded
 
-# a block's head: its rows, its weights (where from, how many floats), samples it waits for, and where things lie in shared memory
-ROWS, WEIGHTS_FROM, WEIGHTS_COUNT, HEARS, X_AT, Y_AT, VECTOR_AT, WORK_AT, WEIGHTS_AT, HEAD = range(10)
+# a block's head: its rows, its weights (where from, how many floats), how much of the sample it waits for, where things lie in
+# shared memory, and where the rowwise stages' weights do (or FAR: the arena begins with them)
+ROWS, WEIGHTS_FROM, WEIGHTS_COUNT, HEARS, X_AT, Y_AT, VECTOR_AT, WORK_AT, WEIGHTS_AT, ROWWISE_AT, HEAD = range(11)
 # a stage's row, behind the plan's columns. On the board: its source (HERE: block 0 has it at its place; if SPREAD, block 0 tells
 # the others), its hidden values. The slice: FIRST unit, COUNT units, weights in shared memory (FAR: read through L2, from
 # FAR_AT of the arena on), its sums and the old values of its units in shared memory; TOLD: where each vector it writes goes, or HERE
@@ -192,7 +193,9 @@ class _Draft:
             raise ConfigError(f"a resident kernel keeps sample, result and sums of a step in shared memory: this model needs {4 * at:,} "
                               f"bytes a block, there are {4 * room:,}. A launch for each sample runs it: "
                               "model.stream(device=\"cuda\", resident=False)")
-        block[ROWS], block[WEIGHTS_AT], block[WEIGHTS_FROM] = len(mine), at, self.arena_size
+        block[ROWS], block[WEIGHTS_AT], block[WEIGHTS_FROM], block[ROWWISE_AT] = len(mine), at, self.arena_size, FAR
+        if b == 0 and at + self.arena_size <= room // 2:
+            block[WEIGHTS_FROM], block[ROWWISE_AT], at = 0, at, at + self.arena_size
         near, far = [], []
         for n, row in zip(mine, rows, strict=True):
             if n in own:

@@ -1,8 +1,8 @@
 """Resident: one stream whose kernel stays on the GPU, weights on chip, and takes samples from memory that both sides see.
 
 A launch for each sample costs its way through the driver, and reads all weights again; here a step costs the bus twice, and for each
-layer a chain of products and an exchange between blocks. Estimated from the machine code for an H200 (docs/gpu.md has the sum),
-not measured yet: 2 x LSTM-128 about 5 us, 3 x LSTM-256 about 8 us from the host's write to its read.
+layer a chain of products and an exchange between blocks. Estimated for an H200 from the machine code (resident_kernel.py has the
+sum), not measured yet: 2 x LSTM-128 about 5 us, 3 x LSTM-256 about 6 us from the host's write to its read.
 
 The kernel ends by itself when no sample has come for `idle` seconds, and is launched again by the next one; until then it keeps its
 multiprocessors busy, and whatever waits for the whole GPU (freeing memory, loading a kernel) waits for it.

@@ -4,6 +4,7 @@ resident_script.py FOLDER CASE...: a case is NAME:BLOCKS or one of the functions
 """
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from together import Together
 
 import streamrnn
 from streamrnn.cuda.resident import Resident
-from streamrnn.errors import ConfigError, InputError, TimedOut, UnknownStream
+from streamrnn.cuda.signals import LAST
+from streamrnn.errors import ConfigError, InputError, StateError, TimedOut, UnknownStream
 
 
 def equal(folder, name, blocks, **options):
@@ -36,12 +38,12 @@ def equal(folder, name, blocks, **options):
 def idle(folder):
     """The kernel ends by itself, and the next sample has it launched again; nobody need know."""
     model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
-    stream = Resident(model.packed, blocks=2, idle=0.2)
+    stream, launches = Resident(model.packed, blocks=2, idle=0.2), len(together.launches)
     for t in range(4):
         np.testing.assert_array_equal(stream.step(known["x"][t]), known["y"][t])
         if t % 2:
             together.launches[-1].wait()
-    assert len(together.launches) == 2, len(together.launches)
+    assert len(together.launches) == launches + 2
     stream.close()
     stream.close()
     for use in (lambda: stream.step(known["x"][0]), stream.state, stream.reset):
@@ -53,8 +55,9 @@ def refused(folder):
     model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
     x, y = known["x"], known["y"]
     with Resident(model.packed, blocks=1) as stream:
+        launches = len(together.launches)
         raises(InputError, "finite", lambda: stream.step(np.full(3, np.nan, np.float32)))
-        assert not together.launches
+        assert len(together.launches) == launches
         stream.step(x[0])
         bad = x[:4].copy()
         bad[2, 1] = np.inf
@@ -81,6 +84,69 @@ def silent(folder):
     chip.launch = launch
 
 
+def round_again(folder):
+    """Numbers of steps start anew after the last, and go on over launches."""
+    model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
+    with Resident(model.packed, blocks=3) as stream:
+        stream._now = LAST - 1
+        for t in range(6):
+            np.testing.assert_array_equal(stream.step(known["x"][t]), known["y"][t])
+            if t == 2:
+                stream.state()
+        assert stream._now == 5
+
+
+def by_the_door(folder):
+    """model.stream(device="cuda")."""
+    model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
+    x, y = known["x"], known["y"]
+    with model.stream(device="cuda") as stream:
+        np.testing.assert_array_equal(stream.step(x[0].tolist()), y[0])
+        np.testing.assert_array_equal(stream.run(x[1:3]), y[1:3])
+        row = stream.state()
+        assert row.parts == [segment.name for segment in model.packed.plan.segments]
+        raises(StateError, "numbers", lambda: stream.set_state(row[:-1]))
+        np.testing.assert_array_equal(stream.step(x[3]), y[3])
+    raises(UnknownStream, "closed", lambda: stream.step(x[0]))
+    assert stream.blocks == 1 and together.launches
+    raises(ConfigError, "device", lambda: model.stream(device="gpu"))
+
+
+def launched(folder):
+    """The other way: a launch for each sample, in the simulator as it comes."""
+    sys.setswitchinterval(5e-3)
+    model, known = streamrnn.load(folder / "rnn.safetensors"), np.load(folder / "rnn.npz")
+    with model.stream(device="cuda", resident=False) as stream:
+        np.testing.assert_array_equal(stream.step(known["x"][0]), known["y"][0])
+        np.testing.assert_array_equal(stream.state(), known["rows"][0])
+    stream.close()
+    raises(UnknownStream, "closed", lambda: stream.step(known["x"][0]))
+
+
+def threads(folder):
+    """Threads may share a stream: samples go in one by one."""
+    model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
+    with Resident(model.packed, blocks=1) as stream, ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: stream.step(known["x"][0]), range(6)))
+        shared = np.asarray(stream.state()).copy()
+        stream.reset()
+        for _ in range(6):
+            stream.step(known["x"][0])
+        np.testing.assert_array_equal(stream.state(), shared)
+
+
+def broken(folder):
+    """A kernel that dies shows its error, not a silence."""
+    from streamrnn.cuda import resident_kernel
+
+    model = streamrnn.load(folder / "rnn.safetensors")
+    stream = Resident(model.packed, blocks=1, idle=0.1, limit=1.0)
+    look, resident_kernel.look_host = resident_kernel.look_host, None
+    raises(TimedOut, "closed", lambda: stream.step(np.zeros(3, np.float32)))
+    raises(TypeError, "", together.launches[-1].wait)
+    resident_kernel.look_host = look
+
+
 def through_l2(folder):
     """Weights that do not fit are read from the GPU's memory: the same bits, and `far` says so."""
     stream = equal(folder, "lstm", 2, shared=8000)
@@ -100,7 +166,6 @@ together = Together(threads=32)
 folder = Path(sys.argv[1])
 for case in sys.argv[2:]:
     name, _, blocks = case.partition(":")
-    before = len(together.launches)
     if blocks:
         equal(folder, name, int(blocks))
     else:
