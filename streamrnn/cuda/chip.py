@@ -1,6 +1,8 @@
 """What a resident kernel asks of the GPU besides device.py: its multiprocessors, all of a block's shared memory, memory of the host
 that both sides see, and a stream that nothing else waits for.
 """
+import warnings
+
 import numpy as np
 
 from streamrnn.cuda import device
@@ -37,15 +39,14 @@ def check(blocks, most):
 
 
 def mapped(count):
-    """int64 zeros on the host that kernels read and write where they are."""
-    values = np.zeros(count, np.int64) if DISABLE_JIT else device.require().mapped_array(count, np.int64)
+    """int64 zeros on the host that kernels read and write where they are, and their address for kernels."""
+    if DISABLE_JIT:
+        values = np.zeros(count, np.int64)
+        return values, values.ctypes.data
+    there = device.require().mapped_array(count, np.int64)
+    values = np.asarray(there)
     values[:] = 0
-    return values
-
-
-def address(array):
-    """Where an array of `mapped` lies for kernels."""
-    return array.ctypes.data if DISABLE_JIT else device.address(array)
+    return values, device.address(there)
 
 
 def stream():
@@ -61,7 +62,9 @@ def launch(kernel, blocks, threads, stream, shared, arguments):
     """Ask for a launch, not waiting for it."""
     if DISABLE_JIT:
         raise NoDevice(ALONE)
-    kernel[blocks, threads, stream, shared](*arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numba-cuda minds launches of few blocks
+        kernel[blocks, threads, stream, shared](*arguments)
 
 
 def finish(stream):

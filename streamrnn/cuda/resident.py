@@ -4,8 +4,9 @@ A launch for each sample costs its way through the driver, and reads all weights
 layer a chain of products and an exchange between blocks. Estimated for an H200 from the machine code (resident_kernel.py has the
 sum), not measured yet: 2 x LSTM-128 about 5 us, 3 x LSTM-256 about 6 us from the host's write to its read.
 
-The kernel ends by itself when no sample has come for `idle` seconds, and is launched again by the next one; until then it keeps its
-multiprocessors busy, and whatever waits for the whole GPU (freeing memory, loading a kernel) waits for it.
+The kernel ends by itself when no sample has come for `idle` seconds, and between two samples after `term` seconds whatever comes; the
+next sample launches it again. Until then it keeps its multiprocessors busy, and whatever waits for the whole GPU (freeing memory,
+loading a kernel) waits for it: no longer than that.
 """
 import time
 import weakref
@@ -43,44 +44,47 @@ class Resident:
 
     device = "cuda"
 
-    def __init__(self, packed, blocks=None, idle=1.0, limit=10.0, shared=None):
+    def __init__(self, packed, blocks=None, idle=1.0, limit=10.0, term=10.0, shared=None):
         device.require()
         most = device.multiprocessors() if blocks is None else blocks
         if isinstance(most, bool) or not isinstance(most, (int, np.integer)) or most < 1:
             raise ConfigError(f"blocks must be a whole number of 1 or more, got {blocks!r}")
         if not 0 < idle < limit:
             raise ConfigError(f"idle must be some seconds above 0 and below limit, got idle={idle!r}, limit={limit!r}")
-        self.plan, self.idle, self.limit = packed.plan, idle, limit
+        self.plan, self.idle, self.limit, self.term = packed.plan, idle, limit, term
         self._parts = parts(packed.plan, packed.tensors, int(most), shared or chip.shared_limit())
         self.blocks, self.far = self._parts.blocks, dict(self._parts.far)
         self._kernel, self._bytes = compiled(kinds(packed.plan)), 4 * self._parts.shared
         chip.check(self.blocks, chip.make_room(self._kernel, kernels.THREADS, self._bytes))
+        self._stream = chip.stream()
         self._take_memory()
         for dispatcher in (talk.ask, talk.answer, talk.first_wrong):
             jit.ready(dispatcher)
         self._now, self._launch, self._running, self._open, self._lock = 1, 0, False, True, Lock()
-        self._stream = chip.stream()
         weakref.finalize(self, _end_any, self._inbox)
 
     def _take_memory(self):
         """All of it before any launch: taking and freeing wait for kernels that run."""
         plan, own = self.plan, self._parts
-        self._inbox, self._outbox = chip.mapped(1 + plan.inputs), chip.mapped(1 + plan.outputs)
+        (self._inbox, inbox), (self._outbox, outbox) = chip.mapped(1 + plan.inputs), chip.mapped(1 + plan.outputs)
         self._sample, self._result = np.zeros(plan.inputs, np.float32), np.zeros(plan.outputs, np.float32)
         self._machine = np.zeros(talk.MACHINE, np.int64)
         self._machine[:] = (*(array.ctypes.data for array in (self._inbox, self._outbox, self._sample, self._result)),
                             plan.inputs, plan.outputs, plan.vocabulary)
         self._talk = self._machine.ctypes.data
-        self._row, self._board = device.array(max(1, plan.stride)), device.array(own.board, np.int64)
+        self._row, self._board = self._upload(np.zeros(max(1, plan.stride), np.float32)), self._upload(np.zeros(own.board, np.int64))
         self._silence = np.zeros(own.board, np.int64)
-        self._memory = [device.upload(own.tables), device.upload(own.arena), device.array(max(1, own.blocks * own.work_size))]
+        self._memory = [self._upload(values) for values in (own.tables, own.arena, np.zeros(max(1, own.blocks * own.work_size), np.float32))]
         tables, arena, works = map(device.address, self._memory)
         desk = np.zeros(kernels.DESK, np.int64)
         desk[:] = (tables, own.size, arena, device.address(self._row), works, own.work_size, device.address(self._board),
-                   own.board - own.blocks, chip.address(self._inbox), chip.address(self._outbox), plan.inputs, plan.outputs,
-                   int(self.idle * 1e9))
-        self._desk = device.upload(desk)
+                   own.board - own.blocks, inbox, outbox, plan.inputs, plan.outputs, int(self.idle * 1e9), int(self.term * 1e9))
+        self._desk = self._upload(desk)
         self._desk_address = device.address(self._desk)
+
+    def _upload(self, values):
+        """On the stream that launches are on: it waits for no other."""
+        return device.upload(values, self._stream)
 
     # -- steps ----------------------------------------------------------------------------------------------------------
 
@@ -150,7 +154,7 @@ class Resident:
 
     def _start(self):
         self._launch += 1
-        self._board.copy_to_device(self._silence)
+        self._board.copy_to_device(self._silence, stream=self._stream)
         chip.launch(self._kernel, self.blocks, kernels.THREADS, self._stream, self._bytes, (self._desk_address, self._now, self._launch))
         self._running = True
 
@@ -196,7 +200,7 @@ class Resident:
             self._end()
             row = np.zeros(max(1, self.plan.stride), np.float32)
             row[:self.plan.stride] = values
-            self._row.copy_to_device(row)
+            self._row.copy_to_device(row, stream=self._stream)
 
     def close(self):
         """End the kernel; the stream takes no more samples. Closing it again does nothing."""

@@ -47,7 +47,7 @@ from streamrnn.kernels.frame import beyond, fields
 from streamrnn.lanes import BLOCK, LANES, at, fma, pointer
 
 # a desk, int64: addresses, places on the board, sizes
-TABLES, SIZE, ARENA, ROW, WORKS, WORK_SIZE, BOARD, DONE, INBOX, OUTBOX, INPUTS, OUTPUTS, IDLE, DESK = range(14)
+TABLES, SIZE, ARENA, ROW, WORKS, WORK_SIZE, BOARD, DONE, INBOX, OUTBOX, INPUTS, OUTPUTS, IDLE, TERM, DESK = range(15)
 # the host's memory: the inbox is [which launch is to end][sample], the outbox [which launch has ended][result]
 THREADS = 256
 int64 = types.int64
@@ -391,8 +391,8 @@ def hear(seat, count, now):
 
 
 @inline
-def hear_host(seat, desk, blocks, now, launch):
-    """Block 0: the sample from the host when all blocks are ready, handed on; False at the end: asked for, or too long idle."""
+def hear_host(seat, desk, blocks, now, launch, born):
+    """Block 0: the sample from the host when all blocks are ready, handed on; False at the end: asked for, idle, or its term over."""
     inbox, board, inputs, done, first = fields(desk[INBOX]), seat.board, desk[INPUTS], desk[DONE], nanoseconds()
     ready = False
     while True:
@@ -417,7 +417,8 @@ def hear_host(seat, desk, blocks, now, launch):
                 return True
         else:
             asked = False
-        if some_say(asked or (seat.thread == 0 and nanoseconds() - first > desk[IDLE])):
+        time = nanoseconds()
+        if some_say(asked or (seat.thread == 0 and (time - first > desk[IDLE] or time - born > desk[TERM]))):
             for i in range(seat.thread, inputs, seat.threads):
                 tell(board, i, STOP, ZERO)
             return False
@@ -461,7 +462,7 @@ def kernel(stages):
                     block, thread, threads)
         all_copied()
         barrier()
-        last, now, fresh = int64(0), first, True
+        last, now, fresh, born = int64(0), first, True, nanoseconds()
         while True:
             row = beyond(table, parts.HEAD)
             for _ in range(table[parts.ROWS]):
@@ -471,7 +472,7 @@ def kernel(stages):
                 row = beyond(row, parts.WIDTH)
             if thread == 0:
                 tell(seat.board, desk[DONE] + block, now, ZERO)
-            heard = hear_host(seat, desk, blocks, now, launch) if block == 0 else hear(seat, table[parts.HEARS], now)
+            heard = hear_host(seat, desk, blocks, now, launch, born) if block == 0 else hear(seat, table[parts.HEARS], now)
             if not heard:
                 break
             row = beyond(table, parts.HEAD)

@@ -50,6 +50,17 @@ def idle(folder):
         raises(UnknownStream, "closed", use)
 
 
+def term(folder):
+    """It ends between two samples after its term, however busy."""
+    model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
+    launches = len(together.launches)
+    with Resident(model.packed, blocks=2, idle=5.0, term=0.01) as stream:
+        for t in range(4):
+            np.testing.assert_array_equal(stream.step(known["x"][t]), known["y"][t])
+            time.sleep(0.05)
+    assert len(together.launches) > launches + 1
+
+
 def refused(folder):
     """Bad samples touch nothing; what cannot be built says why."""
     model, known = streamrnn.load(folder / "lstm.safetensors"), np.load(folder / "lstm.npz")
