@@ -10,7 +10,7 @@ StreamRNNError
 ├── FileError (ValueError)        a model or snapshot file that is truncated, changed or foreign
 ├── StoreFailed                   a server's state file that cannot be written: a full disk, no permission, held by another server
 ├── ServerRefused                 a server's error reply: its code, detail, stream and seq
-├── TimedOut (TimeoutError)       a server that did not answer in time
+├── TimedOut (TimeoutError)       a server, or a kernel that waits for samples, that did not answer in time
 ├── BufferFull                    a producer whose samples are neither answered nor durable yet, and no room for another
 ├── Diverged (ArithmeticError)    a training whose loss is no longer finite: the message says where, and what to do
 ├── NoDevice (RuntimeError)       device="cuda" where no GPU can be used: the message says what is missing

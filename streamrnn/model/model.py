@@ -171,8 +171,20 @@ class Model:
             y[order] = rows.steps(handles, np.ascontiguousarray(x[order]), lengths[order], numbers=order)
         return y[0] if one else y
 
-    def stream(self):
-        """A stream of its own, from a zero state: `stream.step(x_t)` for each sample."""
+    def stream(self, device="cpu", resident=True):
+        """A stream of its own, from a zero state: `stream.step(x_t)` for each sample.
+
+        With device="cuda" it lives on the GPU, the same bits, and has a `close()` besides. A `resident` one keeps a kernel there that
+        waits for samples (and ends by itself when none has come for a second): the shortest wait, and the multiprocessors are busy
+        meanwhile. resident=False launches a kernel for each sample.
+        """
+        if device == "cuda":
+            from streamrnn.cuda.device import require
+            require()
+            from streamrnn.cuda.streams import stream
+            return stream(self.packed, resident)
+        if device != "cpu":
+            raise ConfigError(f"device must be \"cpu\" or \"cuda\", got {device!r}")
         rows = Rows(self.packed, capacity=1, fixed=True)
         return Stream(rows, rows.open())
 
