@@ -22,6 +22,7 @@ BENCHES = {
     "bus": "streamrnn serve, against a C echo and the same service in plain Python",
     "detect": "the detector on public sets (--data), its false alarms and its cost",
     "cold": "compiling everything, importing, and --help",
+    "cuda": "the GPU, against the CPU bit for bit and torch (says so where there is none)",
 }
 
 
@@ -53,7 +54,8 @@ def main():
                           data=chosen.data and Path(chosen.data))
         for name in names:
             done = import_module(f"bench.{name}").run(options)
-            result.write(done, chosen.json, chosen.quick)
+            if done.rows:
+                result.write(done, chosen.json, chosen.quick)
             print(result.table(done), end="\n\n", flush=True)
     if chosen.readme:
         report.fill(HERE.parent / "README.md", chosen.json)

@@ -407,6 +407,7 @@ def warm_detectors(world):
 def play(folder):
     """Every scenario that no other process has taken."""
     import turns
+
     from streamrnn.cuda import device, tile
     from streamrnn.cuda.rows import CudaRows
 
