@@ -74,7 +74,8 @@ class Resident:
         self._talk = self._machine.ctypes.data
         self._row, self._board = self._upload(np.zeros(max(1, plan.stride), np.float32)), self._upload(np.zeros(own.board, np.int64))
         self._silence = np.zeros(own.board, np.int64)
-        self._memory = [self._upload(values) for values in (own.tables, own.arena, np.zeros(max(1, own.blocks * own.work_size), np.float32))]
+        works = np.zeros(max(1, own.blocks * own.work_size), np.float32)
+        self._memory = [self._upload(values) for values in (own.tables, own.arena, works)]
         tables, arena, works = map(device.address, self._memory)
         desk = np.zeros(kernels.DESK, np.int64)
         desk[:] = (tables, own.size, arena, device.address(self._row), works, own.work_size, device.address(self._board),

@@ -59,6 +59,8 @@ def test_steps_and_states_are_those_of_the_cpu(folder, name):
     simulate(folder, *(f"{name}:{blocks}" for blocks in ((1, 2) if name == "detector" else (1, 2, 3))))
 
 
-@pytest.mark.parametrize("case", ["idle", "term", "refused", "silent", "round_again", "by_the_door", "launched", "threads", "broken", "through_l2"])
+@pytest.mark.parametrize("case", [
+    "idle", "term", "refused", "silent", "round_again", "by_the_door", "launched", "threads", "broken", "through_l2",
+])
 def test_the_talk(folder, case):
     simulate(folder, case)
