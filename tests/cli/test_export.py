@@ -1,4 +1,6 @@
 """streamrnn export: what it writes, what it says, what it refuses."""
+import sys
+
 import pytest
 
 import streamrnn as sr
@@ -50,3 +52,12 @@ def test_what_it_refuses(saved, tmp_path, monkeypatch, capsys, options, message)
     assert main(["export", saved[1], *options]) == 1
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_without_torch_it_says_how_to_get_it(saved, tmp_path, monkeypatch, capsys):
+    import streamrnn.interop
+    monkeypatch.delattr(streamrnn.interop, "torch", raising=False)
+    monkeypatch.delitem(sys.modules, "streamrnn.interop.torch", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert main(["export", saved[1], "--torch", str(tmp_path / "m.pt")]) == 1
+    assert "needs torch: pip install torch" in capsys.readouterr().err
