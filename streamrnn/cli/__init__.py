@@ -12,6 +12,7 @@ COMMANDS = {
     "send": "send a table's rows to a server, and write what comes back",
     "watch": "show what a server does, live",
     "keys": "make CURVE keys for a server and its clients",
+    "export": "write a model for elsewhere: C for a microcontroller, a torch state_dict",
     "warmup": "compile everything once, so that later starts take a fraction of a second",
     "info": "what this installation is: versions, processor, cache, what a model file holds, or what a server serves",
     "bench": "measure step latency and throughput on this machine",

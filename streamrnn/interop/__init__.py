@@ -1,0 +1,1 @@
+"""Models to and from elsewhere: one file a neighbour; what a neighbour needs is imported when it is used."""

@@ -1,0 +1,14 @@
+"""Random samples such as a model takes, to compare it with its form elsewhere."""
+import numpy as np
+
+
+def samples(model, count, seed=0):
+    """(count, inputs): tokens for an Embedding, values around its shift for a Scale, else about one in size."""
+    rng, first = np.random.default_rng(seed), model.layers[0]
+    if model.packed.plan.vocabulary > 0:
+        return rng.integers(0, model.packed.plan.vocabulary, (count, model.inputs)).astype(np.float32)
+    x = rng.standard_normal((count, model.inputs))
+    if first.kind == "scale":
+        shift, factor = (model.tensors[f"layers.0.{name}"].astype(np.float64) for name in ("shift", "factor"))
+        x = shift + (0.5 + x / 4 if first.by == "minmax" else x) / np.where(factor == 0, 1, factor)
+    return x.astype(np.float32)
