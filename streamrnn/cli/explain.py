@@ -1,4 +1,5 @@
 """streamrnn explain: where a model's output at one row comes from, what its gates do, and its states in two dimensions."""
+import argparse
 import json
 
 from streamrnn.cli import examples, groups
@@ -14,38 +15,45 @@ def row_number(text):
     try:
         return int(text)
     except ValueError:
-        import argparse
         raise argparse.ArgumentTypeError(f"a row's number, 0 for the first or -1 for the last, got {text!r}") from None
+
+
+ASKED = {
+    "--output": {"default": "0", "metavar": "N", "help": "a column of the result by number, a head by name, or one of its columns, "
+                                                         "mean[0] (default 0)"},
+    "--at": {"type": row_number, "default": -1, "metavar": "STEP",
+             "help": "the row whose result is explained, counted from 0 (default: the last)"},
+    "--columns": {"metavar": "A,B", "help": "the model's inputs, in the order of its training (default: all that hold numbers)"},
+    "--by": {"metavar": "COLUMN", "help": "a column with each row's stream: each starts afresh"},
+    "--stream": {"metavar": "ID", "help": "with --by, the stream that is explained (default: the first)"},
+    "--fill": {"choices": ("previous", "zero"), "help": "what to put for missing values, which are refused otherwise"},
+    "--measure": {"choices": MEASURES, "help": "what inputs are compared by: the gradient times a standard deviation of the column, times "
+                                               "the input itself, or alone (default deviation, for tokens input)"},
+}
+SHOWN = {
+    "--plot": {"metavar": "FILE", "help": "draw all of it (needs streamrnn[plot])"},
+    "--json": {"metavar": "FILE", "help": "write the numbers as JSON"},
+    "--count": {"type": whole, "default": 8, "metavar": "N", "help": "inputs that are named (default 8)"},
+    "--steps": {"type": whole, "metavar": "N", "help": "rows before the explained one that are drawn (default: those that hold 99 %% of it)"},
+    "--layer": {"metavar": "NAME", "help": "whose gates and states, such as layers.0 (default: the last recurrent one)"},
+    "--units": {"type": whole, "default": 6, "metavar": "N", "help": "units whose gates are drawn, those that vary most (default 6)"},
+    "--colour": {"default": "time", "metavar": "NAME", "help": "of the states: time, an input column or an output (default: both time and "
+                                                               "the output)"},
+}
 
 
 def options(parser):
     parser.add_argument("model", help="a model's file")
     parser.add_argument("table", help="rows that went in: .csv, .npy or .parquet; for a model with a vocabulary also a .txt")
-    asked = parser.add_argument_group("what is asked")
-    asked.add_argument("--output", default="0", metavar="N", help="a column of the result by number, a head by name, or one of its columns: "
-                                                                   "mean[0] (default 0)")
-    asked.add_argument("--at", type=row_number, default=-1, metavar="STEP", help="the row whose result is explained, counted from 0 "
-                                                                                "(default: the last)")
-    asked.add_argument("--columns", metavar="A,B", help="the model's inputs, in the order of its training (default: all that hold numbers)")
-    asked.add_argument("--by", metavar="COLUMN", help="a column with each row's stream: each starts afresh")
-    asked.add_argument("--stream", metavar="ID", help="with --by, the stream that is explained (default: the first)")
-    asked.add_argument("--fill", choices=("previous", "zero"), help="what to put for missing values, which are refused otherwise")
-    asked.add_argument("--measure", choices=MEASURES, help="inputs are compared by the gradient times a standard deviation of their column, "
-                                                           "times themselves, or by itself (default deviation, for tokens input)")
-    shown = parser.add_argument_group("what is shown")
-    shown.add_argument("--plot", metavar="FILE", help="draw all of it (needs streamrnn[plot])")
-    shown.add_argument("--json", metavar="FILE", help="write the numbers as JSON")
-    shown.add_argument("--count", type=whole, default=8, metavar="N", help="inputs that are named (default 8)")
-    shown.add_argument("--steps", type=whole, metavar="N", help="rows before the explained one (default: those that hold 99 %% of it)")
-    shown.add_argument("--layer", metavar="NAME", help="whose gates and states, such as layers.0 (default: the last recurrent one)")
-    shown.add_argument("--units", type=whole, default=6, metavar="N", help="units whose gates are drawn, those that vary most (default 6)")
-    shown.add_argument("--colour", "--color", default="time", metavar="NAME", help="of the states: time, an input column or an output "
-                                                                                   "(default time)")
+    for title, group in (("what is asked", ASKED), ("what is shown", SHOWN)):
+        shown = parser.add_argument_group(title)
+        for flag, details in group.items():
+            shown.add_argument(flag, **details)
 
 
 def run(chosen):
     from streamrnn.cli import warmup
-    from streamrnn.explain.saliency import saliency
+    from streamrnn.explain.saliency import chosen_output, saliency
 
     console = plain_console()
     for path in (chosen.plot, chosen.json):
@@ -70,9 +78,9 @@ def run(chosen):
             file.write("\n")
     if chosen.plot:
         from streamrnn.explain.picture import draw
-        of_one = found.signed and model.run(x)[:, outputs_of(model, found.output)]
-        draw(found, inside, plane, layer=chosen.layer, results=of_one if found.signed else None, steps=chosen.steps, units=chosen.units,
-             colour=chosen.colour, by=chosen.measure, tokens=pieces(model), path=chosen.plot)
+        results = model.run(x)[:, chosen_output(model, found.output)[1][0]] if found.signed else None
+        draw(found, inside, plane, layer=chosen.layer, results=results, steps=chosen.steps, units=chosen.units, colour=chosen.colour,
+             by=chosen.measure, tokens=pieces(model), sequence=number, path=chosen.plot)
         console.print(f"drew {chosen.plot}")
     return 0
 
@@ -152,11 +160,6 @@ def within(chosen, model, x, sequences, columns):
     return activations(model, x), plane
 
 
-def outputs_of(model, name):
-    from streamrnn.explain.saliency import chosen_output
-    return chosen_output(model, name)[1][0]
-
-
 def pieces(model):
     """A token as text, or None where numbers are numbers."""
     if model.tokens is None:
@@ -168,9 +171,8 @@ def pieces(model):
 # -- what is printed and written ---------------------------------------------------------------------------------------
 
 def heading(chosen, found, rows):
-    value = ", ".join(f"{v:.4g}" for v in found.value.reshape(-1)[:4]) + (", ..." if found.value.size > 4 else "")
     stream = f" of stream {chosen.stream}" if chosen.stream else " of the first stream" if chosen.by else ""
-    return f"{found.output} at row {found.at}{stream} (of {counted(rows, 'row')}, from 0) is {value}. It comes from:"
+    return f"{found.output} at row {found.at}{stream} (of {counted(rows, 'row')}, from 0) is {found.value_in_words()}. It comes from:"
 
 
 def moments_table(found, chosen, tokens):
@@ -178,7 +180,7 @@ def moments_table(found, chosen, tokens):
     from rich.table import Table
 
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    effect = {"deviation": "moves it, a deviation more", "input": "adds", "gradient": "gradient"}[chosen.measure or found.measure]
+    effect = {"deviation": "for +1 deviation", "input": "adds", "gradient": "gradient"}[chosen.measure or found.measure]
     for name in ("share", "input", "rows back", "row", "reads", effect):
         shown.add_column(name, justify="left" if name == "input" else "right", no_wrap=name == "input")
     for one in found.strongest(chosen.count, by=chosen.measure):

@@ -38,9 +38,8 @@ class Activations:
 
 def activations(model, x):
     """The Activations of whole sequences from a zero state: x (T, inputs), or (B, T, inputs)."""
-    one = np.ndim(x) == 2
-    x = batch(x, model.inputs) if hasattr(model, "inputs") else x
-    names = recurrent(model)
+    names, one = recurrent(model), np.ndim(x) == 2
+    x = batch(x, model.inputs)
     parts = [_of_one(model, sequence) for sequence in x]
     if not parts or not x.shape[1]:
         raise InputError("a sequence without a step has nothing to show: hand in one row or more")

@@ -20,7 +20,8 @@ def checked(model):
     """The model, if every layer has a derivative: else which has none, and what to do instead."""
     from streamrnn.model.model import Model
     if not isinstance(model, Model):
-        instead = "a detector says it itself: verdict.blame, verdict.explain()" if hasattr(model, "sensors") else "load one with sr.load(path)"
+        detector = hasattr(model, "sensors")
+        instead = "a detector says it itself: verdict.blame, verdict.explain()" if detector else "load one with sr.load(path)"
         raise ConfigError(f"this explains a Model, got {type(model).__name__}: {instead}")
     plan, kinds = model.packed.plan, {name: type(layer).__name__ for name, layer, _ in model.stacks()}
     for layer, stage in zip(plan.stage_layers, plan.stages, strict=True):

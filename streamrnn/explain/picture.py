@@ -13,21 +13,26 @@ LEAST, MOST = 24, 400    # steps of the time axis, unless it is said how many
 POINTS = 5000            # of a trajectory
 LETTERS = 80             # steps up to which tokens are written into their cells
 RAISES, SIZE, GATE, TIME = "RdBu_r", "Blues", "viridis", "plasma"
+HERE = "tab:red"
 WORDS = {"deviation": "moved by, a standard\ndeviation of the column", "input": "gradient x input", "gradient": "gradient"}
 
 
 def draw(saliency, activations=None, projection=None, *, layer=None, results=None, steps=None, units=UNITS, colour="time", by=None,
-         tokens=None, title=None, path=None):
+         tokens=None, sequence=0, title=None, path=None):
     """Written to `path` if given, else the figure is answered.
 
-    results (T,): the output over time; tokens: the pieces that an Embedding's numbers stand for. Panels without data are left out.
+    results (T,): the output over time; tokens(number): the piece of text that it stands for; sequence: which of the projection's
+    sequences is explained. Panels without data are left out.
     """
     pyplot = matplotlib()
     first = saliency.at + 1 - span(saliency, steps, by)
     gates = _gates(activations, layer, first, saliency.at, units) if activations is not None else []
     strongest = list(saliency.shares(by))[:SHOWN]
-    heights = [*([1.0] if results is not None else []), max(0.7, 0.26 * len(strongest)), *(0.14 * len(rows) + 0.05 for _, _, rows, _ in gates)]
-    figure = pyplot.figure(figsize=(WIDTH, max(4.0, sum(heights) + 0.12 * len(heights) + 0.9)), dpi=DPI, layout="constrained")
+    heights = [1.0] * (results is not None) + [max(0.7, 0.26 * len(strongest))] + [0.14 * len(rows) + 0.05 for _, _, rows, _ in gates]
+    planes = [] if projection is None else [name for name in dict.fromkeys(["time", saliency.output if colour == "time" else colour])
+                                            if name in ("time", *projection.columns, *projection.outputs)]
+    height = max(sum(heights) + 0.12 * len(heights) + 0.9, 3.5 * len(planes))
+    figure = pyplot.figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     halves = figure.add_gridspec(1, 2, width_ratios=(2.4, 1)) if projection is not None else figure.add_gridspec(1, 1)
     left = halves[0].subgridspec(len(heights), 1, height_ratios=heights)
     axes = [figure.add_subplot(left[0])]
@@ -43,13 +48,11 @@ def draw(saliency, activations=None, projection=None, *, layer=None, results=Non
     axes[-1].set_xlabel("step")
     axes[-1].set_xlim(first - 0.5, saliency.at + 0.5)
     axes[-1].xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set_title(title or f"what {saliency.output} at step {saliency.at} comes from", loc="left")
+    axes[0].set_title(title or f"{saliency.output} at step {saliency.at}: where it comes from", loc="left")
     if projection is not None:
-        planes = list(dict.fromkeys(["time", colour if colour != "time" else saliency.output]))
-        planes = [name for name in planes if name in ("time", *projection.columns, *projection.outputs)]
         right = halves[1].subgridspec(len(planes), 1)
         for k, name in enumerate(planes):
-            _plane(figure, figure.add_subplot(right[k]), projection, name)
+            _plane(figure, figure.add_subplot(right[k]), projection, name, (sequence, saliency.at))
     return finished(figure, path, DPI)
 
 
@@ -76,7 +79,7 @@ def varied(values, count):
 def _output(axis, saliency, results, first):
     steps = np.arange(first, saliency.at + 1)
     axis.plot(steps, results[first:saliency.at + 1], color="0.15", linewidth=1, marker="." if len(steps) < 3 else None)
-    axis.plot(saliency.at, results[saliency.at], "o", color="tab:red", markersize=5, clip_on=False, zorder=3)
+    axis.plot(saliency.at, results[saliency.at], "o", color=HERE, markersize=5, clip_on=False, zorder=3)
     axis.set_ylabel(_short(saliency.output))
     axis.grid(alpha=0.25)
 
@@ -91,7 +94,7 @@ def _heat(figure, axis, saliency, columns, first, by, tokens):
     axis.set_yticks(range(len(columns)), [f"{_short(name)}  {100 * shares[name]:.0f} %" for name in columns])
     if hidden:
         axis.set_ylabel(f"(+{hidden} weaker)", fontsize=8)
-    bar = figure.colorbar(shown, ax=axis, pad=0.01, fraction=0.03, aspect=max(6, 2.5 * len(columns)))
+    bar = figure.colorbar(shown, ax=axis, pad=0.01, fraction=0.03, aspect=max(8, 2.5 * len(columns)))
     bar.set_label(WORDS[by or saliency.measure], fontsize=8)
     bar.ax.tick_params(labelsize=8)
     bar.ax.locator_params(nbins=3)
@@ -138,18 +141,22 @@ def _map(axis, values, first, limits, colours):
                        extent=(first - 0.5, first + values.shape[1] - 0.5, len(values) - 0.5, -0.5))
 
 
-def _plane(figure, axis, projection, colour):
+def _plane(figure, axis, projection, colour, explained=None):
+    """explained: (sequence, step) gets a ring around it."""
     values = projection.colours(colour)
     low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
     shown = None
     for points, part in zip(projection.points, values, strict=True):
         each = -(-len(points) // POINTS)
         points, part = points[::each], part[::each]
-        axis.plot(*points.T, color="0.6", linewidth=0.5, alpha=0.6, zorder=1)
+        axis.plot(*points.T, color="0.6", linewidth=0.5, alpha=0.4, zorder=1)
         shown = axis.scatter(*points.T, c=part, s=9, cmap=TIME, vmin=low, vmax=high, linewidths=0, zorder=2)
         axis.plot(*points[0], marker="^", color="0.1", markersize=6, linestyle="", zorder=3)
-    axis.plot([], [], marker="^", color="0.1", linestyle="", label="first step" + (" of each sequence" if len(values) > 1 else ""))
-    axis.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    axis.plot([], [], marker="^", color="0.1", linestyle="", label="first step" if len(values) == 1 else "first steps")
+    if explained is not None:
+        axis.plot(*projection.points[explained[0]][explained[1]], marker="o", markersize=9, markerfacecolor="none", markeredgecolor=HERE,
+                  markeredgewidth=1.8, linestyle="", zorder=4, label=f"step {explained[1]}")
+    axis.legend(frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     for label, share in zip((axis.set_xlabel, axis.set_ylabel), projection.explained, strict=True):
         label(f"{100 * share:.0f} % of the variance")
     axis.set_title(f"h of {projection.layer} ({projection.kind}) over {sum(map(len, values)):,} steps\n", loc="left", fontsize=10)

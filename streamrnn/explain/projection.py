@@ -45,9 +45,9 @@ class Projection:
         return draw_projection(self, colour, path)
 
     def __repr__(self):
-        return (f"<Projection of {self.layer} ({self.kind}), {len(self.axes[0])} units: {sum(map(len, self.points)):,} states of "
-                f"{len(self.points)} sequence{'' if len(self.points) == 1 else 's'}; two dimensions hold {100 * self.explained.sum():.0f} % "
-                "of the variance>")
+        many = "" if len(self.points) == 1 else "s"
+        return (f"<Projection of {self.layer} ({self.kind}), {self.axes.shape[1]} units: {sum(map(len, self.points)):,} states of "
+                f"{len(self.points)} sequence{many}; two dimensions hold {100 * self.explained.sum():.0f} % of the variance>")
 
 
 def projection(model, x, layer=None, columns=None):

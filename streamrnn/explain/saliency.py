@@ -102,8 +102,7 @@ class Saliency:
 
     def explain(self, count=5, by=None, names=None):
         """The same in words, a line each; names(column, value) says a value in words."""
-        value = ", ".join(f"{v:.4g}" for v in np.atleast_1d(self.value)[:4]) + (", ..." if self.value.size > 4 else "")
-        lines = [f"{self.output} at step {self.at} is {value}"]
+        lines = [f"{self.output} at step {self.at} is {self.value_in_words()}"]
         moments = self.strongest(count, by=by)
         if not moments:
             return lines[0] + "\n  no input of this sequence moves it"
@@ -112,6 +111,13 @@ class Saliency:
             reads = names(one.column, one.value) if names else f"{one.value:.4g}"
             lines.append(f"  {100 * one.share:3.0f} % {one.column}, {back} (step {one.step}): reads {reads}, {self.in_words(one, by)}")
         return "\n".join(lines)
+
+    def value_in_words(self):
+        """Of a head of many numbers, the largest."""
+        if self.value.size <= 4:
+            return ", ".join(f"{v:.4g}" for v in np.atleast_1d(self.value))
+        most = int(self.value.argmax())
+        return f"{self.value.size} numbers, the largest {self.output}[{most}] with {self.value[most]:.4g}"
 
     def in_words(self, one, by=None):
         """What a Moment does to the output."""
@@ -134,7 +140,8 @@ class Saliency:
 
     def __repr__(self):
         most = ", ".join(f"{name} {100 * share:.0f} %" for name, share in list(self.shares().items())[:3])
-        return f"<Saliency of {self.output} at step {self.at} over {self.gradient.shape[1]} columns: {most}; reaches {self.reach()} steps back>"
+        return (f"<Saliency of {self.output} at step {self.at} over {self.gradient.shape[1]} columns: {most}; "
+                f"reaches {self.reach()} steps back>")
 
     def _place(self, column):
         if column not in self.columns:
