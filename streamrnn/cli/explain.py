@@ -2,7 +2,6 @@
 import argparse
 import json
 
-from streamrnn.cli import examples, groups
 from streamrnn.cli.arguments import counted, whole
 from streamrnn.cli.train import drawable, grid, plain_console, writable
 
@@ -34,7 +33,7 @@ SHOWN = {
     "--plot": {"metavar": "FILE", "help": "draw all of it (needs streamrnn[plot])"},
     "--json": {"metavar": "FILE", "help": "write the numbers as JSON"},
     "--count": {"type": whole, "default": 8, "metavar": "N", "help": "inputs that are named (default 8)"},
-    "--steps": {"type": whole, "metavar": "N", "help": "rows before the explained one that are drawn (default: those that hold 99 %% of it)"},
+    "--steps": {"type": whole, "metavar": "N", "help": "rows that are drawn, the explained one last (default: those with 99 %% of it)"},
     "--layer": {"metavar": "NAME", "help": "whose gates and states, such as layers.0 (default: the last recurrent one)"},
     "--units": {"type": whole, "default": 6, "metavar": "N", "help": "units whose gates are drawn, those that vary most (default 6)"},
     "--colour": {"default": "time", "metavar": "NAME", "help": "of the states: time, an input column or an output (default: both time and "
@@ -98,6 +97,9 @@ def opened(path):
 
 def read(chosen, model):
     """(names of the inputs, sequences [(T, inputs)], the number of the one that is explained)"""
+    import numpy as np
+
+    from streamrnn.cli import examples, groups
     from streamrnn.data import tables
     from streamrnn.errors import ConfigError, InputError
 
@@ -114,9 +116,9 @@ def read(chosen, model):
         some = ", ".join(table.names[:PLENTY]) + (", ..." if len(table.names) > PLENTY else "")
         raise InputError(f"{path}: the model takes {counted(model.inputs, 'input')}, {'--columns names' if asked else 'the table has'} "
                          f"{len(table.names)}: {some}. Name its inputs in the order of its training: --columns a,b,...")
-    values, missing = table.values, tables.np.isnan(table.values)
+    values, missing = table.values, np.isnan(table.values)
     examples._refuse(path, list(table.names), values, missing, chosen.fill, [])
-    parts = [tables.np.arange(len(values))] if keys is None else groups.parts(keys)
+    parts = [np.arange(len(values))] if keys is None else groups.parts(keys)
     ids = [] if keys is None else [str(keys[rows[0]]) for rows in parts]
     if chosen.stream and chosen.stream not in ids:
         raise InputError(f"{path}: no row has {chosen.stream!r} in {chosen.by!r}: there are {', '.join(ids[:PLENTY])}")

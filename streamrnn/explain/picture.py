@@ -47,7 +47,7 @@ def draw(saliency, activations=None, projection=None, *, layer=None, results=Non
         axis.tick_params(labelbottom=False)
     axes[-1].set_xlabel("step")
     axes[-1].set_xlim(first - 0.5, saliency.at + 0.5)
-    axes[-1].xaxis.get_major_locator().set_params(integer=True)
+    axes[-1].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes[0].set_title(title or f"{saliency.output} at step {saliency.at}: where it comes from", loc="left")
     if projection is not None:
         right = halves[1].subgridspec(len(planes), 1)

@@ -4,6 +4,7 @@ gradient (T, inputs): row t is x's row t; rows behind the step are zeros. A toke
 vector that it is looked up to is (T, inputs, size), and a token's number is that vector's length.
 """
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import index
 
 import numpy as np
@@ -53,7 +54,12 @@ class Saliency:
 
     @property
     def deviation(self):
-        return self.gradient * self.x[:self.at + 1].std(0, dtype=np.float64).astype(np.float32)
+        return self.gradient * self._spread
+
+    @cached_property
+    def _spread(self):
+        """The standard deviation of each column over all rows that were handed in; behind `at` there may be missing ones."""
+        return np.nanstd(np.where(np.isfinite(self.x), self.x, np.nan), axis=0, dtype=np.float64).astype(np.float32)
 
     def __getitem__(self, column):
         """A column's gradient, (T,)."""
@@ -75,7 +81,9 @@ class Saliency:
     @property
     def measure(self):
         """What is compared by unless something else is asked for."""
-        return "deviation" if self.embedded is None else "input"
+        if self.embedded is not None:
+            return "input"
+        return "deviation" if self._spread.any() else "gradient"  # where no column moves, as in a single row
 
     def shares(self, by=None):
         """{column: its part of all there is}, the largest first; they add to 1."""
@@ -153,7 +161,8 @@ def saliency(model, x, output=0, at=-1, columns=None):
     """The Saliency of an output at step `at` of x (T, inputs), from a zero state.
 
     output: a column of the result by number; by name: a head ("mean", all its columns at once), or one column of it ("mean[0]").
-    columns: names of the inputs. What comes behind `at` does not count and is not looked at.
+    columns: names of the inputs. What comes behind `at` does not count; columns' deviations are
+    those of all rows.
     """
     checked(model)
     x, names = one_sequence(model, x), named(columns, model.inputs, "x")
