@@ -58,6 +58,12 @@ if TYPE_CHECKING:
     from streamrnn.errors import StreamRNNError as StreamRNNError
     from streamrnn.errors import TimedOut as TimedOut
     from streamrnn.errors import UnknownStream as UnknownStream
+    from streamrnn.explain.activations import Activations as Activations
+    from streamrnn.explain.activations import activations as activations
+    from streamrnn.explain.projection import Projection as Projection
+    from streamrnn.explain.projection import projection as projection
+    from streamrnn.explain.saliency import Saliency as Saliency
+    from streamrnn.explain.saliency import saliency as saliency
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
@@ -98,6 +104,8 @@ _HOMES = {
     "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
     "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy"],
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
+    "streamrnn.explain.saliency": ["saliency", "Saliency"], "streamrnn.explain.activations": ["activations", "Activations"],
+    "streamrnn.explain.projection": ["projection", "Projection"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
                          "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "NoDevice",

@@ -272,3 +272,29 @@ def gradient_from(model, x, d_y, masks=None, states=None, d_last=None):
 
 def copied(states):
     return {name: dict(state) for name, state in (states or {}).items()}
+
+
+# -- what goes on inside -----------------------------------------------------------------------------------------------
+
+def inside(config, w, x, state):
+    """{name: values} of a recurrent layer at one step, from what it saw: h, c, and the gates by name."""
+    h, new = state.get("h", np.zeros(config["units"])), dict(state)
+    LAYERS[config["kind"]](config, w, x, new)
+    if config["kind"] == "rnn":
+        return {"h": new["h"]}
+    if config["kind"] == "lstm":
+        i, f, g, o = np.add(*sums(w, x, h, 4))
+        return {"h": new["h"], "c": new["c"], "i": sigmoid(i), "f": sigmoid(f), "g": np.tanh(g), "o": sigmoid(o)}
+    (r, z, n), (r_h, z_h, n_h) = sums(w, x, h, 3)
+    r, z = sigmoid(r + r_h), sigmoid(z + z_h)
+    if not config["reset_after"]:
+        n_h, = (w["weight_hh_l0"][2 * config["units"]:] @ (r * h) + w["bias_hh_l0"][2 * config["units"]:]).reshape(1, -1)
+    return {"h": new["h"], "r": r, "z": z, "n": np.tanh(n + (r * n_h if config["reset_after"] else n_h))}
+
+
+def gates(model, x):
+    """For each step {recurrent layer: {name: (units,)}}."""
+    trunk, heads = stacks(model)
+    configs = {name: config for name, config, _ in sum(heads, trunk)}
+    for _, seen in steps(model, x, {}, {}):
+        yield {name: inside(configs[name], *what) for name, what in seen.items() if configs[name]["kind"] in ("rnn", "lstm", "gru")}

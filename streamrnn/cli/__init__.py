@@ -7,6 +7,7 @@ COMMANDS = {
     "demo": "watch a detector find faults in simulated pumping stations, live",
     "train": "fit an anomaly detector, or train a model, on a table and save it",
     "detect": "run a table through a detector: what was strange in it, when and why",
+    "explain": "what a model's output comes from: which inputs, how far back, and what its gates do",
     "tune": "search for the layers and the rate that train best on a table",
     "serve": "serve models on ZeroMQ",
     "send": "send a table's rows to a server, and write what comes back",

@@ -16,6 +16,7 @@ EXAMPLES = Path(sr.__file__).parents[1] / "examples"
 BRIEF = {"adding": (["--length", 8, "--count", 50, "--epochs", 1], "squared error on 1,000 others"),
          "copy_memory": (["--delay", 3, "--count", 50, "--epochs", 1], "of the symbols recalled"),
          "gradient_flow": (["--length", 20, "--count", 50, "--epochs", 1], "RNN, large weights: the gradient of layers.0 (RNN) explodes"),
+         "explain": (["--length", 8, "--count", 50, "--epochs", 1], "the two strongest numbers are the marked ones in"),
          "digits": (["--epochs", 1], "as a stream, row by row"),
          "text": (["--units", 8, "--epochs", 1, "--length", 20], "it writes, at temperature 0.6")}
 
@@ -41,6 +42,19 @@ def test_the_plain_rnn_does_not():
     adding = example("adding")
     _, error, _ = adding.train(sr.RNN, epochs=10)
     assert 0.8 * adding.GUESS < error < 1.3 * adding.GUESS
+
+
+def test_saliency_points_at_the_two_marked_steps():
+    explain = example("explain")
+    model = explain.train()
+    x, y = explain.sequences(50, 50, np.random.default_rng(7))
+    assert np.abs(model.run(x)[:, -1] - y).max() < 0.2
+    for part in x:
+        steps, shares = explain.found(model, part)
+        assert steps == np.flatnonzero(part[:, 1]).tolist() and sum(shares) > 0.5
+        gradient = sr.saliency(model, part).gradient[:, 0]
+        assert np.abs(gradient[steps] - 1).max() < 0.35  # the sum moves with each of them, one for one
+        assert np.abs(np.delete(gradient, steps)).max() < 0.2
 
 
 def test_ten_symbols_are_recalled_after_a_silence(rng):
