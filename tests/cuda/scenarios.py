@@ -1,7 +1,8 @@
 """What streams go through, on whatever rows they are given: those of the CPU in this process, those of a GPU in CUDA's simulator.
 
 A scenario is a function (world) -> {name: array or text}; both sides must give the same bits. `python scenarios.py FOLDER` plays
-on CudaRows what is in SCENARIOS and nobody else plays yet, and leaves NAME.npz or, of a failure, NAME.txt. Models that need training come from FOLDER.
+on CudaRows what is in SCENARIOS and nobody else plays yet, and leaves NAME.npz or, of a failure, NAME.txt. Models that need training
+come from FOLDER.
 """
 import os
 import sys
@@ -26,7 +27,7 @@ def same(x):
 
 @dataclass
 class World:
-    """`rows(packed, **options)` makes rows on `device`; few(rows), many(rows): have a GPU take such tiles; `there` and `here` move arrays."""
+    """`rows(packed, **options)` makes rows on `device`; few(rows), many(rows): a GPU takes such tiles; `there` and `here` move arrays."""
     rows: object
     folder: Path
     device: str = "cpu"
@@ -151,7 +152,8 @@ def dense(world):
 @scenario
 def mixed(world):
     """Everything there is, with several heads; many inputs; time inside."""
-    trunk = [sr.LSTM(5), sr.LayerNorm(), sr.GRU(19), sr.Dropout(0.5), sr.RNN(18, "relu"), sr.GRU(3, reset_after=False), sr.Dense(35, "tanh")]
+    trunk = [sr.LSTM(5), sr.LayerNorm(), sr.GRU(19), sr.Dropout(0.5), sr.RNN(18, "relu"), sr.GRU(3, reset_after=False),
+             sr.Dense(35, "tanh")]
     heads = {"few": sr.Dense(3), "share": [sr.Dense(23, "relu"), sr.Dense(11, "softmax")], "odds": [sr.Dense(1), sr.Dense(17, "sigmoid")]}
     scaled = [sr.Scale(), *trunk, sr.Dense(2), sr.Unscale()]
     found = stepped(world, "heads", 35, trunk, 5, time=2, heads=heads)
@@ -345,7 +347,7 @@ def pipes(world):
     group, x = engine.group(range(7)), draw(model, 5, 7)
     x[2, 4, 1] = np.nan
     if world.device == "cpu":
-        found = [str(refusal(lambda: engine.step_many(group, x[k]))) if k == 2 else engine.step_many(group, x[k]) for k in range(5)]
+        found = [str(refusal(lambda k=k: engine.step_many(group, x[k]))) if k == 2 else engine.step_many(group, x[k]) for k in range(5)]
     else:
         pipe, found = engine.pipe(group), []
         for k in range(5):

@@ -46,7 +46,8 @@ def simulated(moved):
     folder, _ = moved
     for name, detector in fitted().items():
         detector.save(folder / f"{name}.safetensors")
-    players = [subprocess.Popen([sys.executable, "-W", "error", Path(scenarios.__file__), folder], env=environment(), stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-W", "error", Path(scenarios.__file__), folder]
+    players = [subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
                for _ in range(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)]
     try:
         for name, play in scenarios.SCENARIOS.items():
