@@ -53,7 +53,7 @@ class DeviceWeights:
         self._decays = device.upload(self._moved(host.learnt, np.zeros(self.size, np.float32)))
         self.program, index = self._laid_out(plan)
         self.back, self._index = device.array(max(1, index.size)), device.upload(index)
-        self._moments = []
+        self._moments, self._numbers = [], None   # what an optimiser keeps, and what its step is told
         self._sums, self._norm = device.array(-(-self.size // CHUNK), np.float64), device.array(1, np.float64)
         self.refresh()
 
@@ -91,11 +91,14 @@ class DeviceWeights:
             raise ConfigError(f"{type(optimiser).__name__} has no `one`, an update of one entry (streamrnn.training.optimisers): "
                               "device=\"cuda\" needs it")
         numbers = np.array([optimiser.bound, *optimiser.numbers(number, rate)], np.float32)
+        if self._numbers is None:
+            self._numbers = device.array(len(numbers))
+        self._numbers.copy_to_device(numbers)
         chunks, moments = len(self._sums), [device.address(moment) for moment in self._moments]
         _compiled()[0][chunks, THREADS](device.address(self.gradient), self.size, self._sums)
         _compiled_update(optimiser.one, len(moments), len(numbers))[blocks_for(self.size), THREADS](
             device.address(self.values), device.address(self.gradient), moments[0], moments[-1], device.address(self._decays),
-            self.size, chunks, device.upload(numbers), optimiser.longest, self._sums, self._norm)
+            self.size, chunks, self._numbers, optimiser.longest, self._sums, self._norm)
         self.refresh()
         return float(device.download(self._norm)[0])
 

@@ -60,7 +60,7 @@ def both(tmp_path_factory):
 class TestAWindow:
     def test_the_tape_is_the_same_bit_for_bit(self, both, name):
         here, there = both[name]
-        assert (LENGTHS.max() > LENGTHS).any()
+        assert (LENGTHS.max() > LENGTHS).any()  # slots that end go on from zeros
         np.testing.assert_array_equal(there["rows"], here["rows"])
         np.testing.assert_array_equal(there["states"], here["states"])
         np.testing.assert_array_equal(there["losses"], here["losses"])
@@ -79,6 +79,14 @@ class TestAWindow:
         assert close(there["norm"], here["norm"])
         for part in ("values", "mean", "square"):
             assert close(there[part], here[part]), part
+
+
+@simulated
+def test_weights_are_added_up_over_slices_of_the_tape(tmp_path):
+    simulate(tmp_path, "slices")
+    there = np.load(tmp_path / "slices-there.npz")
+    assert there["count"] > 1
+    assert there["errors"].max() < CLOSE
 
 
 @simulated

@@ -3,12 +3,15 @@ import numpy as np
 
 from streamrnn import GRU, LSTM, RNN, Dense, Dropout, Embedding, LayerNorm, Model, Scale
 from streamrnn.training.objective import Objective
+from streamrnn.training.optimisers import Adam
 
 LENGTHS = np.array([2, 2, 1])  # of sequences that share a window
+BLOCKS = "several blocks"      # a case with more sequences than a block goes back through
 CASES = {
     "gated, normed, scaled": (3, [Scale(), LSTM(5), LayerNorm(), GRU(6), Dense(9, "softmax")], "mse"),
     "a table, the original gru": (1, [Embedding(9, 3), GRU(4, reset_after=False), Dropout(0.25), Dense(2)], "cross_entropy"),
     "plain, dropout before it": (3, [Dropout(0.5, variational=True), RNN(17), RNN(5, "relu"), Dense(1)], "mae"),
+    BLOCKS: (2, [RNN(3), Dense(1)], "mse"),
 }
 
 
@@ -22,17 +25,18 @@ def model_of(name):
 
 def problem(name, model):
     """(objective, sequences, steps) of a case."""
-    loss, rng, shape = CASES[name][2], np.random.default_rng(7), (len(LENGTHS), LENGTHS.max())
+    lengths = np.ones(9, np.int64) if name == BLOCKS else LENGTHS
+    loss, rng, shape = CASES[name][2], np.random.default_rng(7), (len(lengths), lengths.max())
     table = isinstance(CASES[name][1][0], Embedding)
     x = rng.integers(0, 9, (*shape, 1)) if table else rng.standard_normal((*shape, model.inputs))
     y = rng.integers(0, model.outputs, shape) if loss == "cross_entropy" else rng.standard_normal((*shape, model.outputs))
     objective = Objective(model, loss)
-    return objective, objective.sequences(x.astype(np.float32), y.astype(np.float32), LENGTHS, model), int(LENGTHS.max())
+    return objective, objective.sequences(x.astype(np.float32), y.astype(np.float32), lengths, model), int(lengths.max())
 
 
 _rng = np.random.default_rng(3)
 _x = _rng.standard_normal((4, 4, 2)).astype(np.float32)
-FIT = {"x": _x, "y": _x.sum(2, keepdims=True), "loss": "mse", "optimizer": "adam", "epochs": 3, "batch": 3, "window": 2,
+FIT = {"x": _x, "y": _x.sum(2, keepdims=True), "loss": "mse", "optimizer": Adam(1e-2), "epochs": 2, "batch": 3, "window": 2,
        "validation": 0.25, "progress": False}
 """Two windows of three sequences, one held out."""
 

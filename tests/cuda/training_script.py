@@ -1,18 +1,21 @@
 """What trains on a GPU, in CUDA's simulator: reads what the CPU made of some models from a folder, writes what comes out here.
 
-python training_script.py FOLDER (gradients | fit), with NUMBA_ENABLE_CUDASIM=1 NUMBA_DISABLE_JIT=1
+python training_script.py FOLDER (gradients | slices | fit), with NUMBA_ENABLE_CUDASIM=1 NUMBA_DISABLE_JIT=1
 """
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from training_cases import CASES, FIT, problem
 
-from streamrnn import Model, fit, load
-from streamrnn.cuda import device, tape
+from streamrnn import GRU, Model, fit, load
+from streamrnn.cuda import device, tape, weigh
 from streamrnn.cuda.passes import CudaPasses
+from streamrnn.training.objective import Objective
 from streamrnn.training.optimisers import Adam
 from streamrnn.training.passes import Window
+from streamrnn.training.tape import record_size
 from streamrnn.training.weights import Weights
 
 
@@ -34,8 +37,33 @@ def gradients(folder, name):
              values=weights.values, mean=moments[0], square=moments[1], states=passes.states)
 
 
+def slices(folder):
+    """The weights' gradient over a tape of random numbers, long enough that it is shared out; what it should be."""
+    model, slots, time, rng = Model(3, [GRU(5)], seed=1), 8, 24, np.random.default_rng(0)
+    objective, weights = Objective(model, "mse"), Weights(model)
+    x = rng.standard_normal((slots, time, 3)).astype(np.float32)
+    passes = CudaPasses(weights, objective, objective.sequences(x, x[:, :, :1].repeat(5, 2), None, model), slots, time, 1)
+    records = rng.standard_normal((time + 1, slots, record_size(weights.plan))).astype(np.float32)
+    samples = rng.standard_normal((time, slots, 16)).astype(np.float32)
+    for place, values in ((tape.RECORDS, records), (tape.SAMPLES, samples)):
+        passes._arrays[place].copy_to_device(values.ravel())
+    (number, (parts, blocks, count)), = passes._parts.items()
+    passes._weigh[weights.plan.stages[number]][blocks, weigh.WORKERS](
+        device.address(passes._desk), number, slots, slots * time, device.address(parts), count)
+    passes._add_up[passes._table_blocks, weigh.THREADS](device.address(passes._table))
+    d_sums = records[1:, :, 16:].reshape(slots * time, -1)[:, :64].reshape(-1, 4, 16)[:, :, :5].astype(np.float64)  # n r z, hidden n
+    fed = {"weight_ih_l0": (samples[:, :, :3], (1, 2, 0)), "weight_hh_l0": (records[:-1, :, :5], (1, 2, 3)),
+           "bias_ih_l0": (np.ones((time, slots, 1)), (1, 2, 0))}
+    want = {name: np.concatenate([d_sums[:, gate].T @ source.reshape(slots * time, -1) for gate in gates])
+            for name, (source, gates) in fed.items()}
+    found = weights.gradients(passes.device_weights.gradients())
+    errors = [np.abs(found[f"layers.0.{name}"].reshape(value.shape) - value).max() / np.abs(value).max() for name, value in want.items()]
+    np.savez(folder / "slices-there.npz", count=count, errors=errors)
+
+
 def fitted(folder):
-    model = Model.from_config(load(folder / "fit.safetensors").config(), tensors=dict(load(folder / "fit.safetensors").tensors))
+    model = load(folder / "fit.safetensors")
+    sys.modules["streamrnn.training.fit"].flow_through = lambda *args: SimpleNamespace(warnings=[])  # a look by the CPU's kernels
     history = fit(model, **FIT, device="cuda", checkpoint=folder / "there.checkpoint")
     np.savez(folder / "fit-there.npz", loss=history.loss, validation=history.validation, norm=history.norm,
              **{f"tensor-{name}": tensor for name, tensor in model.tensors.items()})
@@ -45,6 +73,8 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     if sys.argv[2] == "fit":
         fitted(folder)
+    elif sys.argv[2] == "slices":
+        slices(folder)
     else:
         for name in CASES:
             gradients(folder, name)
