@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 import streamrnn as sr
+from streamrnn.detect import plant
 from streamrnn.engine import snapshot
 from streamrnn.errors import StreamRNNError
 
 F = np.float32
 SCENARIOS = {}
-WARM = "warm", "curved"     # detectors that a test fits and saves
+WARM = "warm", "curved"     # detectors that `prepare` fits and saves
 
 
 def same(x):
@@ -404,23 +405,51 @@ def warm_detectors(world):
             for key, value in watched(world, name, sr.Detector.load(world.folder / f"{name}.safetensors"), 20).items()}
 
 
+# -- both sides -----------------------------------------------------------------------------------------------------------
+
+def prepare(folder):
+    """What scenarios find there: warm detectors, one with a clock, a net and a memory, one of a curve that no line forecasts; a snapshot."""
+    values, times = plant.simulate(400, seed=1)
+    curve = np.full(1500, 0.3)
+    for t in range(2, len(curve)):
+        curve[t] = 1 - 1.4 * curve[t - 1] ** 2 + 0.3 * curve[t - 2]
+    sr.Detector.fit(values[:, [2, 4, 1]], times=times, layers=[sr.GRU(5)], memory=True, progress=False).save(folder / "warm.safetensors")
+    sr.Detector.fit(curve.astype(F), memory=False, progress=False).save(folder / "curved.safetensors")
+    model = sr.Model(3, [sr.LSTM(6), sr.LayerNorm(), sr.GRU(4, reset_after=False), sr.Dense(2)], seed=5, init="torch")
+    model.save(folder / "moving.safetensors")
+    engine = sr.Engine(model)
+    engine.step_many(["a", 7, "c"], draw(model, 3))
+    engine.snapshot(folder / "moving.db")
+
+
+def same_bits(a, b):
+    """NaN is as good as NaN."""
+    if a.dtype != F:
+        return np.array_equal(a, b)
+    return a.shape == b.shape and bool(((a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))).all())
+
+
 # -- the simulator's side -------------------------------------------------------------------------------------------------
 
-def play(folder):
-    """Every scenario that no other process has taken."""
-    import turns
-
+def on_a_gpu(folder):
+    """The world of CudaRows, simulated or not."""
     from streamrnn.cuda import device, tile
     from streamrnn.cuda.rows import CudaRows
-
-    turns.install()
 
     def always(kind):
         def take(rows):
             rows._program.tile_for = lambda count: kind
         return take
 
-    world = World(CudaRows, folder, "cuda", always(tile.FEW), always(tile.MANY), device.upload, device.download)
+    return World(CudaRows, folder, "cuda", always(tile.FEW), always(tile.MANY), device.upload, device.download)
+
+
+def play(folder):
+    """Every scenario that no other process has taken."""
+    import turns
+
+    turns.install()
+    world = on_a_gpu(folder)
     for name, scenario in SCENARIOS.items():
         try:
             os.close(os.open(folder / f"{name}.taken", os.O_CREAT | os.O_EXCL))
