@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from streamrnn.errors import StreamRNNError as StreamRNNError
     from streamrnn.errors import TimedOut as TimedOut
     from streamrnn.errors import UnknownStream as UnknownStream
+    from streamrnn.interop.from_keras import from_keras as from_keras
+    from streamrnn.interop.from_torch import from_torch as from_torch
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
@@ -97,6 +99,7 @@ _HOMES = {
     "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
     "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy"],
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
+    "streamrnn.interop.from_torch": ["from_torch"], "streamrnn.interop.from_keras": ["from_keras"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
                          "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "MissingExtra"],
