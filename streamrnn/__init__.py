@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from streamrnn.explain.projection import projection as projection
     from streamrnn.explain.saliency import Saliency as Saliency
     from streamrnn.explain.saliency import saliency as saliency
+    from streamrnn.interop.from_keras import from_keras as from_keras
+    from streamrnn.interop.from_torch import from_torch as from_torch
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
@@ -106,6 +108,7 @@ _HOMES = {
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
     "streamrnn.explain.saliency": ["saliency", "Saliency"], "streamrnn.explain.activations": ["activations", "Activations"],
     "streamrnn.explain.projection": ["projection", "Projection"],
+    "streamrnn.interop.from_torch": ["from_torch"], "streamrnn.interop.from_keras": ["from_keras"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
                          "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "NoDevice",

@@ -1,5 +1,6 @@
 """The command line: `streamrnn COMMAND`. One file a command; numba comes only with what needs it."""
 import argparse
+import keyword
 import sys
 from importlib import import_module
 
@@ -9,6 +10,7 @@ COMMANDS = {
     "detect": "run a table through a detector: what was strange in it, when and why",
     "explain": "what a model's output comes from: which inputs, how far back, and what its gates do",
     "tune": "search for the layers and the rate that train best on a table",
+    "import": "bring a model in from PyTorch or Keras, proven against it",
     "serve": "serve models on ZeroMQ",
     "send": "send a table's rows to a server, and write what comes back",
     "watch": "show what a server does, live",
@@ -26,7 +28,7 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        import_module(f"streamrnn.cli.{name}").options(command)
+        _module(name).options(command)
     chosen = parser.parse_args(arguments)
     if chosen.version:
         from streamrnn import __version__
@@ -37,13 +39,18 @@ def main(arguments=None):
         return 0
     from streamrnn.errors import StreamRNNError
     try:
-        return import_module(f"streamrnn.cli.{chosen.command}").run(chosen) or 0
+        return _module(chosen.command).run(chosen) or 0
     except (StreamRNNError, OSError) as error:
         print(f"streamrnn {chosen.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _module(command):
+    """The file of a command: of its name, but for `import`, which no module can be called in Python's own words."""
+    return import_module(f"streamrnn.cli.{command}{'_' if keyword.iskeyword(command) else ''}")
 
 
 if __name__ == "__main__":

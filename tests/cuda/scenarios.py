@@ -408,7 +408,7 @@ def warm_detectors(world):
 # -- both sides -----------------------------------------------------------------------------------------------------------
 
 def prepare(folder):
-    """What scenarios find there: warm detectors, one with a clock, a net and a memory, one of a curve that no line forecasts; a snapshot."""
+    """What scenarios find there: warm detectors, one with a clock, a net and a memory, one of a curve no line forecasts; a snapshot."""
     values, times = plant.simulate(400, seed=1)
     curve = np.full(1500, 0.3)
     for t in range(2, len(curve)):

@@ -70,7 +70,7 @@ def test_few_streams_have_a_tile_of_their_own():
 
 @pytest.mark.parametrize(("name", "sigmoids"), [("lstm", 3), ("gru", 2)])
 def test_what_the_compiler_would_contract_is_let_alone(name, sigmoids):
-    """Told nothing, it makes one operation of the two of bottom + x * top, a sigmoid's: 1 for each of a unit, other bits than on the CPU."""
+    """Told nothing, it makes one operation of the two of bottom + x * top, a sigmoid's: 1 for each of a unit, with other bits."""
     own, its = instructions(name), instructions(name, contract=True)
     more = its["fma.rn.f32"] - own["fma.rn.f32"]
     assert more == sigmoids * MANY.streams

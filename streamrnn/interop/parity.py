@@ -1,0 +1,94 @@
+"""The proof at the end of every import: random samples through the source framework and through the model, compared.
+
+The error of a value is its difference over max(1, what the source gave). A report says what was compared, or why nothing was.
+"""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from streamrnn.cells.embedding import Embedding
+from streamrnn.cells.scale import Scale
+from streamrnn.errors import ConfigError
+from streamrnn.model.model import Model
+
+TOLERANCE = 1e-4
+LENGTHS = (1, 5, 40)
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an import did. `error` is the largest one of the proof; None where the source framework could not be asked."""
+    source: str                         # "torch 2.13.0"
+    parts: tuple[tuple[str, str], ...]  # (name in the source, our layer)
+    notes: tuple[str, ...]              # what changed on the way, and what to know
+    error: float | None
+    values: int                         # how many results were compared
+    unproven: str = ""                  # why not, and what to do
+
+    def __str__(self):
+        wide = max((len(name) for name, _ in self.parts), default=0)
+        lines = [f"{name:<{wide}}  ->  {layer}" for name, layer in self.parts] + [f"note: {words}" for words in self.notes]
+        if self.error is None:
+            return "\n".join([*lines, f"parity: not proven: {self.unproven}"])
+        return "\n".join([*lines, f"parity: largest error {self.error:.1e} over {self.values:,} random results of {self.source}"])
+
+
+class Imported(NamedTuple):
+    """`model, report = sr.from_torch(net)`"""
+    model: Model
+    report: Report
+
+
+class Proof(NamedTuple):
+    error: float
+    values: int
+
+
+def probes(model, seed, lengths=LENGTHS, batch=BATCH, lowest=0):
+    """Random sequences (batch, steps, inputs): tokens from `lowest`, or numbers of the size that the first layer expects."""
+    rng = np.random.default_rng(seed)
+    first = model.layers[0]
+    for steps in lengths:
+        shape = (batch, steps, model.inputs)
+        if isinstance(first, Embedding):
+            yield rng.integers(min(lowest, first.vocabulary - 1), first.vocabulary, shape).astype(np.float32)
+        elif isinstance(first, Scale):
+            factor = model.tensors["layers.0.factor"]
+            yield (model.tensors["layers.0.shift"] + rng.standard_normal(shape) / np.where(factor, factor, 1)).astype(np.float32)
+        else:
+            yield rng.standard_normal(shape).astype(np.float32)
+
+
+def prove(model, reference, samples, tolerance, source):
+    """Compare with reference(x): (batch, steps, outputs), or (batch, outputs) of the last step. Refused above the tolerance."""
+    worst, values = 0.0, 0
+    for x in samples:
+        theirs = np.asarray(reference(x), np.float64)
+        ours = model.run(x).astype(np.float64)
+        if theirs.ndim == 2:
+            ours = ours[:, -1]
+        if theirs.shape != ours.shape:
+            raise ConfigError(f"parity: {source} gives results of shape {theirs.shape} for x of {x.shape}, the model here {ours.shape}: "
+                              "this network is not a chain that runs a step at a time")
+        with np.errstate(invalid="ignore", over="ignore"):
+            errors = np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))
+        worst, values = max(worst, float(np.where(np.isfinite(errors), errors, np.inf).max(initial=0))), values + errors.size
+    if worst > tolerance:
+        raise ConfigError(f"parity: the largest error is {worst:.1e} against {source}, above the tolerance of {tolerance:.0e}; nothing was "
+                          "imported. The network does something that its layers do not show, or runs in a lower precision. "
+                          f"If that is what you want, give a tolerance of your own (tolerance={_above(worst)}, --tolerance)")
+    return Proof(worst, values)
+
+
+def _above(error):
+    return f"{2 * error:.0e}" if np.isfinite(error) else "float('inf')"
+
+
+def imported(chain, model, source, proof, unproven, say):
+    """The pair that every door returns, with its report told."""
+    report = Report(source, tuple(chain.parts), tuple(chain.notes), *(proof or (None, 0)), unproven=unproven)
+    if say:
+        say(report)
+    return Imported(model, report)
