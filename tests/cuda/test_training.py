@@ -45,10 +45,12 @@ def both(tmp_path_factory):
         objective, data, time = problem(name, model)
         weights = Weights(model)
         passes = Passes(weights, objective, data, len(data), time, 1, seed=6)
-        losses, gradient = passes.gradient(Window(np.arange(len(data)), 0, time, True), 1)
+        window = Window(np.arange(len(data)), 0, time, True)
+        losses, gradient = passes.gradient(window, 1)
         gradient, moments = gradient.copy(), [np.zeros(weights.size, np.float32) for _ in range(2)]
-        tape, size = passes._tapes[0].of(len(data)), weights.plan.work_size + weights.plan.stride
-        found = {"losses": losses, "gradient": gradient.copy(), "rows": tape.records[1:, :len(data), :size].copy(),
+        size = weights.plan.work_size + weights.plan.stride
+        rows = [tape.records[1:steps + 1, :len(shard.firsts), :size].copy() for shard, tape, _, steps in passes.replay(window, 1)]
+        found = {"losses": losses, "gradient": gradient.copy(), "rows": np.concatenate(rows, axis=1),
                  "states": passes.states.copy(), "norm": passes.update(Adam(1e-2, clip=0.1), 1, 1e-2, gradient, moments)}
         here[name] = found | {"values": weights.values.copy(), "mean": moments[0], "square": moments[1]}
     simulate(folder, "gradients")
@@ -63,7 +65,7 @@ class TestAWindow:
         assert (LENGTHS.max() > LENGTHS).any()  # slots that end go on from zeros
         np.testing.assert_array_equal(there["rows"], here["rows"])
         np.testing.assert_array_equal(there["states"], here["states"])
-        np.testing.assert_array_equal(there["losses"], here["losses"])
+        np.testing.assert_allclose(there["losses"], here["losses"], rtol=1e-6)  # here they are added up by shards
 
     def test_the_gradient_is_the_same_to_rounding(self, both, name):
         here, there = both[name]

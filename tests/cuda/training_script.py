@@ -28,13 +28,15 @@ def gradients(folder, name):
     first = passes.device_weights.gradients()
     records = device.download(passes._arrays[tape.RECORDS]).reshape(time + 1, len(data), -1)
     rows = records[:, :, :weights.plan.work_size + weights.plan.stride]
+    passes.bring()
+    states = passes.states.copy()
     again = passes.gradient(window, 1)[0], passes.device_weights.gradients()
     moments = [np.zeros(weights.size, np.float32) for _ in range(2)]
     passes.send(moments)
     norm = passes.update(Adam(1e-2, clip=0.1), 1, 1e-2, gradient, moments)
     passes.bring(moments)
     np.savez(folder / f"{name}-there.npz", losses=losses, gradient=first, rows=rows[1:], again=again[1], norm=norm,
-             values=weights.values, mean=moments[0], square=moments[1], states=passes.states)
+             values=weights.values, mean=moments[0], square=moments[1], states=states)
 
 
 def slices(folder):
