@@ -1,4 +1,4 @@
-"""A network trained in PyTorch, run as a stream: torch.nn.LSTM and torch.nn.Linear by their canonical names.
+"""A network trained in PyTorch, run as a stream: from_torch looks at what the module does and proves the result.
 
 Run it: python examples/from_torch.py
 It needs torch: pip install torch --index-url https://download.pytorch.org/whl/cpu"""
@@ -14,16 +14,24 @@ except ImportError:
     sys.exit("this example compares with PyTorch: pip install torch --index-url https://download.pytorch.org/whl/cpu")
 
 torch.manual_seed(0)
-lstm, linear = torch.nn.LSTM(8, 64, batch_first=True), torch.nn.Linear(64, 1)
 
-# torch's own names, with the number of the layer before them: layers.0.weight_ih_l0, ..., layers.1.bias
-tensors = {f"layers.{i}.{name}": tensor.numpy() for i, part in enumerate((lstm, linear)) for name, tensor in part.state_dict().items()}
-model = sr.Model(inputs=8, layers=[sr.LSTM(64), sr.Dense(1)]).with_tensors(tensors)
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.linear = torch.nn.LSTM(8, 64, batch_first=True), torch.nn.Linear(64, 1)
+
+    def forward(self, x):
+        return self.linear(self.lstm(x)[0])
+
+
+net = Net()
+model, report = sr.from_torch(net)  # prints what became of each part, and the proof
 print(model)
 
 x = np.random.default_rng(0).standard_normal((4, 500, 8)).astype(np.float32)
 with torch.no_grad():
-    theirs = linear(lstm(torch.from_numpy(x))[0]).numpy()
+    theirs = net(torch.from_numpy(x)).numpy()
 ours = model.run(x)
 print(f"largest difference over {ours.size:,} results: {np.abs(ours - theirs).max():.1e}")
 

@@ -18,6 +18,12 @@ def refusal(name, what, remedy):
     return ConfigError(f"{name}: {what}. {remedy[0].upper() + remedy[1:]}")
 
 
+def first_line(error):
+    """What someone else's error says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 class Chain:
     """Parts in forward order over samples of `inputs` numbers."""
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from streamrnn.errors import ConfigError, FileError
 from streamrnn.interop import keras_files, keras_graph, parity
-from streamrnn.interop.chain import Chain
+from streamrnn.interop.chain import Chain, first_line
 from streamrnn.interop.keras_layers import Reader
 from streamrnn.model import files
 
@@ -98,7 +98,7 @@ def _load(keras, path):
     try:
         return keras.saving.load_model(path, compile=False)
     except Exception as error:  # Keras' own, of many kinds
-        raise _Unloadable(f"Keras {keras.__version__} itself does not load {path} ({str(error).splitlines()[0]})") from None
+        raise _Unloadable(f"Keras {keras.__version__} itself does not load {path} ({first_line(error)})") from None
 
 
 def _own_states(keras, model):

@@ -5,6 +5,7 @@ inside the file are read: HDF5's links to other files, and what it calls externa
 """
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 from streamrnn.errors import FileError, MissingExtra
 
 MOST_JSON = 64 << 20
+MOST_TIMES = 1000  # what an array may say that it is, over what the file holds of it
 AGAIN = "save it again with model.save('model.keras')"
 ROOTS = ("layers", "_layer_checkpoint_dependencies")
 
@@ -103,7 +105,7 @@ class Weights:
         inner = f"{place}/{part}/vars" if part else f"{place}/vars"
         group = self._group(inner)
         own = self._group(f"{place}/vars")
-        if own is not None and "name" in own.attrs and not part and _text(own.attrs["name"]) != name:
+        if own is not None and "name" in own.attrs and _text(own.attrs["name"]) != name:
             raise FileError(f"{self.path}: the weights at {place} are those of {_text(own.attrs['name'])}, not of {name}: {AGAIN}")
         found = [] if group is None else sorted(group, key=lambda key: int(key) if key.isdecimal() else -1)
         if found != [str(k) for k in range(count)]:
@@ -184,6 +186,8 @@ def _array(path, group, key, shown):
     data = group[key]
     if not hasattr(data, "shape") or data.external or data.is_virtual or data.dtype.kind not in "fiu":
         raise FileError(f"{path}: {shown} is no plain array of numbers in the file itself: {AGAIN}")
+    if data.nbytes > MOST_TIMES * max(1, data.id.get_storage_size()):
+        raise FileError(f"{path}: {shown} says that it is {data.nbytes:,} bytes, and holds next to none of them: {AGAIN}")
     try:
         return np.asarray(data[()])
     except OSError as error:
@@ -192,7 +196,6 @@ def _array(path, group, key, shown):
 
 def snake_case(name):
     """LSTM -> lstm, SimpleRNN -> simple_rnn, LayerNormalization -> layer_normalization: as Keras names them in its files."""
-    import re
     name = re.sub(r"\W+", "", name)
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,28 +1,19 @@
-"""What a custom torch module does with its input: it is run once on a probe, every step is recorded, and the way back from its
-result to the input is walked. That way must be a chain of known modules and functions.
+"""What a custom torch module does with its input: it is run once on a probe and every step is recorded, then the way back from
+its result to the input is walked. That way must be a chain; torch_walk.py says what its steps are.
 
-Tensors are known by identity. Along the chain each has named axes, such as ("batch", "time", "features"), so that a
-recurrent layer that runs along the wrong axis, or a slice of anything but the last step, is seen.
+Tensors are known by identity. A module of torch's own is one step, whatever happens inside.
 """
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.torch_modules import is_leaf, part_of
-from streamrnn.interop.torch_parts import Part
+from streamrnn.interop.torch_modules import is_leaf
 
-BATCH, STEPS = 3, 7  # of the probe: two sizes that are not easily mistaken
-KEEPS = {"contiguous", "clone", "detach", "requires_grad_", "data", "float", "double", "to", "type", "type_as", "cpu", "alias"}
-RESHAPES = {"view", "reshape", "flatten", "expand", "view_as", "reshape_as"}
-FUNCTIONS = {"relu": "ReLU", "relu_": "ReLU", "tanh": "Tanh", "tanh_": "Tanh", "sigmoid": "Sigmoid", "sigmoid_": "Sigmoid",
-             "softmax": "Softmax"}
 FRESH = {"zeros_like", "new_zeros"}  # made in the shape of something, not out of its values
 DECIDES = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__array__", "__index__", "__contains__", "nonzero"}
-SWAPS = {"transpose", "swapaxes", "swapdims", "permute"}
 
 
 @dataclass
@@ -43,7 +34,7 @@ class Event:
 
     def others(self):
         """Every other tensor that goes in."""
-        return [t for t in _tensors((self.args[1:], self.kwargs)) if t is not self.source]
+        return [t for t in tensors_in((self.args[1:], self.kwargs)) if t is not self.source]
 
 
 class Recorder(TorchFunctionMode):
@@ -88,52 +79,11 @@ def record(network, x):
     return recorder.events, result
 
 
-class Way(NamedTuple):
-    """The chain that was found: parts in order, the axes of the input and of the result, notes."""
-    parts: list
-    enters: tuple
-    axes: tuple
-    last: bool      # the result is that of the last step alone
-    notes: list
-
-
-def chain_of(events, result, x):
-    """The Way from x to the result, or a refusal that names the first step that does not belong in a chain."""
-    end, notes = _result(result)
-    steps = _walk_back(events, end, x)
-    _check_aside(events, steps, x)
-    orders = [("batch", "time", "features"), ("time", "batch", "features")]
-    refusals = []
-    for order in orders:
-        try:
-            walker = Walker(order[:x.ndim], x, notes)
-            for event, tensor in steps:
-                walker.step(event, tensor)
-            if "layers" in walker.axes:
-                raise refusal("the network", "gives the states of all layers",
-                              "let forward return the output, or the last layer's state h[-1]")
-            if walker.last:
-                walker.notes.append("the network gives a result for the last step alone; here every step gives one, and the last is that")
-            return Way(walker.parts, order[:x.ndim], walker.axes, walker.last, walker.notes)
-        except WrongAxes as error:
-            refusals.append(error)
-    raise refusal(*refusals[0].args)
-
-
-def _result(result):
-    if isinstance(result, torch.Tensor):
-        return result, []
-    if isinstance(result, (tuple, list)) and result and isinstance(result[0], torch.Tensor):
-        more = len(_tensors(result)) - 1
-        return result[0], [f"the network's first result is carried; {more} more of its results (states) are left out: "
-                           "a stream keeps its states itself"] if more else []
-    raise refusal("the network", f"gives a {type(result).__name__}", "let forward return one tensor, or a tuple that starts with it")
-
-
-def _walk_back(events, tensor, x):
+def walk_back(events, tensor, x):
+    """[(event, its result on the way)] from x to this tensor."""
     steps, at = [], len(events)
     while True:
-        at = next((i for i in range(at - 1, -1, -1) if any(t is tensor for t in _tensors(events[i].result))), None)
+        at = next((i for i in range(at - 1, -1, -1) if any(t is tensor for t in tensors_in(events[i].result))), None)
         if at is None:
             if tensor is not x:
                 raise refusal(str(steps[-1][0]) if steps else "the network", "works on something that does not come from the input",
@@ -147,11 +97,11 @@ def _walk_back(events, tensor, x):
         tensor = event.source
 
 
-def _check_aside(events, steps, x):
+def check_aside(events, steps, x):
     """Beside the chain nothing may change a tensor in place, look at values or come in from the side."""
     live, chain = {id(x)}, {id(event) for event, _ in steps}
     for event in events:
-        comes = any(id(t) in live for t in _tensors((event.args, event.kwargs)))
+        comes = any(id(t) in live for t in tensors_in((event.args, event.kwargs)))
         if id(event) in chain:
             side = [t for t in event.others() if id(t) in live]
             if side and event.module is None:
@@ -166,174 +116,13 @@ def _check_aside(events, steps, x):
             if event.name in DECIDES and comes:
                 raise refusal(str(event), "looks at values, so that what runs may depend on them", "write forward without it")
         if comes and event.name not in FRESH:
-            live |= {id(t) for t in _tensors(event.result)}
+            live |= {id(t) for t in tensors_in(event.result)}
 
 
-class WrongAxes(Exception):
-    """A step along an axis that the assumed order does not have there; args as of `refusal`."""
-
-
-class Walker:
-    """Takes the chain's steps one by one, in forward order; `axes` are those of the tensor at hand."""
-
-    def __init__(self, axes, x, notes):
-        self.axes, self.tensor, self.notes = axes, x, list(notes)
-        self.parts, self.last = [], False
-
-    def step(self, event, result):
-        source = event.source
-        if event.module is not None:
-            self.through_module(event, result)
-        elif event.name in FUNCTIONS:
-            self.function(event, source)
-        elif event.name == "dropout":
-            self.dropout(event)
-        elif event.name == "__getitem__" or event.name == "select":
-            self.pick(event, source)
-        elif event.name in SWAPS or event.name in ("T", "mT"):
-            self.swap(event, source)
-        elif event.name in ("squeeze", "unsqueeze"):
-            self.fold(event, source, result)
-        elif event.name in KEEPS:
-            if result.dtype != source.dtype and source.is_floating_point():
-                raise refusal(str(event), f"turns {source.dtype} into {result.dtype}", "the model computes in float32 throughout")
-        elif event.name in RESHAPES:
-            if result.shape != source.shape:
-                raise refusal(str(event), f"turns shape {tuple(source.shape)} into {tuple(result.shape)} (batch {BATCH}, {STEPS} steps)",
-                              "Linear and LayerNorm work on the last axis as it is: leave it out")
-        else:
-            raise refusal(str(event), "is not among the functions that can be carried",
-                          f"there are {', '.join(f for f in FUNCTIONS if f[-1] != '_')}, dropout and the choice of the last step; "
-                          "use modules for the rest")
-        self.tensor = result
-
-    # -- modules ----------------------------------------------------------------------------------------------------------
-
-    def through_module(self, event, result):
-        module, name = event.module, event.name
-        if isinstance(module, nn.RNNBase):
-            return self.through_recurrent(event, result)
-        if isinstance(module, nn.Embedding):
-            if "features" in self.axes:
-                raise refusal(name, f"gets tokens of shape {tuple(self.tensor.shape)}", "it takes one token a step: (batch, time)")
-            self.axes = (*self.axes, "features")
-        elif isinstance(module, (nn.Linear, nn.LayerNorm, nn.Softmax)):
-            self.over_features(event)
-        if event.others():
-            raise refusal(str(event), "gets a second tensor", "only a chain can be carried: one tensor in, one out")
-        self.parts.append(part_of(name, module, self.tensor.ndim))
-        return None
-
-    def through_recurrent(self, event, result):
-        module, name = event.module, event.name
-        part = part_of(name, module)
-        wanted = ("batch", "time", "features") if module.batch_first else ("time", "batch", "features")
-        if self.axes != wanted:
-            raise WrongAxes(name, f"batch_first={module.batch_first} reads ({', '.join(wanted)}), but gets ({', '.join(self.axes)})",
-                            f"give it batch_first={not module.batch_first}, or its input in that order")
-        if self.last:
-            raise refusal(name, "gets the last step alone", "choose the last step after the last recurrent layer")
-        for state in event.others():
-            if state.ne(0).any():
-                raise refusal(name, "starts from a state that is not zero (hx)",
-                              "a stream starts from zeros: start from zeros in training too")
-        self.parts.append(part)
-        flat = _tensors(event.result)
-        if result is not flat[0]:
-            if isinstance(module, nn.LSTM) and result is flat[2]:
-                raise refusal(name, "its cell state c is used as a result", "use its output, or h")
-            self.axes, self.last = ("layers", "batch", "features"), True
-
-    def function(self, event, source):
-        if event.name == "softmax":
-            self.over_features(event)
-            dim = event.kwargs.get("dim", event.args[1] if len(event.args) > 1 else None)
-            if dim not in (-1, source.ndim - 1):
-                raise refusal(str(event), f"dim={dim} is not over the features",
-                              "a stream's softmax is over its results at one step: dim=-1")
-        self.parts.append(Part(f"{event.name}()", FUNCTIONS[event.name], {}))
-
-    def dropout(self, event):
-        named = dict(zip(("input", "p", "training"), event.args, strict=False)) | event.kwargs
-        rate = named.get("p", 0.5)
-        if named.get("training", True) and rate:
-            raise refusal(str(event), f"p={rate} is on outside training too",
-                          "write F.dropout(x, p, training=self.training), or use torch.nn.Dropout")
-        self.parts.append(Part("dropout()", "Dropout", {}, {"p": rate}))
-
-    def over_features(self, event):
-        if self.axes[-1] != "features":
-            raise refusal(str(event), f"works over the last axis of ({', '.join(self.axes)})", "it must be the features")
-        self.no_layers(event)
-
-    def no_layers(self, event):
-        if "layers" in self.axes:
-            raise refusal(str(event), "works on the states of all layers at once", "take the last one: h[-1]")
-
-    # -- shapes -------------------------------------------------------------------------------------------------------------
-
-    def pick(self, event, source):
-        """The last step, or the last layer's state: nothing else is the same at every step."""
-        axes, sizes = self.axes, source.shape
-        if event.name == "select":
-            named = dict(zip(("input", "dim", "index"), event.args, strict=False)) | event.kwargs
-            index = [slice(None)] * source.ndim
-            index[named["dim"]] = named["index"]
-        else:
-            index = list(event.args[1]) if isinstance(event.args[1], (tuple, list)) else [event.args[1]]
-        if any(i is Ellipsis for i in index):
-            at = next(k for k, i in enumerate(index) if i is Ellipsis)
-            index[at:at + 1] = [slice(None)] * (source.ndim - len(index) + 1)
-        index += [slice(None)] * (source.ndim - len(index))
-        left = []
-        for axis, size, i in zip(axes, sizes, index, strict=False):
-            whole = isinstance(i, slice) and range(*i.indices(size)) == range(size)
-            if whole and not (axis == "time" and i != slice(None) and i != slice(0, None)):
-                left.append(axis)
-            elif axis in ("time", "layers") and isinstance(i, int) and i in (-1, size - 1):
-                self.last = True
-            elif axis == "time" and i == slice(-1, None):
-                self.last = True
-                left.append(axis)
-            else:
-                shown = f"{i.start}:{i.stop}" + (f":{i.step}" if i.step else "") if isinstance(i, slice) else i
-                raise refusal(str(event), f"takes [{shown}] of the axis {axis}, which has {size} here",
-                              "a chain may take the last step ([:, -1] in time) or the last layer's state (h[-1]), nothing else")
-        self.axes = tuple(left)
-
-    def swap(self, event, source):
-        if event.name in ("T", "mT"):
-            raise refusal(str(event), "swaps axes", "write transpose with two numbers")
-        arguments = event.args[1:] or tuple(event.kwargs.values())
-        if event.name == "permute":
-            order = arguments[0] if isinstance(arguments[0], (tuple, list)) else arguments
-            self.axes = tuple(self.axes[i] for i in order)
-        else:
-            axes = list(self.axes)
-            a, b = arguments
-            axes[a], axes[b] = axes[b], axes[a]
-            self.axes = tuple(axes)
-
-    def fold(self, event, source, result):
-        named = dict(zip(("input", "dim"), event.args, strict=False)) | event.kwargs
-        axes = list(self.axes)
-        if event.name == "unsqueeze":
-            if named["dim"] not in (-1, source.ndim) or "features" in axes:
-                raise refusal(str(event), f"adds an axis at {named['dim']}",
-                              "only the features may be added, as the last axis: unsqueeze(-1)")
-            self.axes = (*axes, "features")
-            return
-        dims = named.get("dim", range(source.ndim))
-        dims = {d % source.ndim for d in ([dims] if isinstance(dims, int) else dims) if source.shape[d] == 1}
-        if any(axes[d] not in ("features", "layers", "time") or (axes[d] == "time" and not self.last) for d in dims):
-            raise refusal(str(event), f"removes the axis {axes[min(dims)]}", "only features of width 1, or the one layer of h, may go")
-        self.axes = tuple(axis for d, axis in enumerate(axes) if d not in dims)
-
-
-def _tensors(value):
+def tensors_in(value):
     """Every tensor in nested tuples, lists and dicts, in order."""
     if isinstance(value, torch.Tensor):
         return [value]
     if isinstance(value, dict):
         value = tuple(value.values())
-    return [t for v in value for t in _tensors(v)] if isinstance(value, (tuple, list)) else []
+    return [t for v in value for t in tensors_in(v)] if isinstance(value, (tuple, list)) else []
