@@ -111,10 +111,15 @@ def times(work, rounds, warm=3):
 
 
 def torch_step(torch, layer, count):
-    """A step of torch's layer and head for `count` streams, state and samples on the GPU."""
+    """A step of torch's layer and head, with our tensors, for `count` streams, state and samples on the GPU."""
+    model = net(layer)
     kind = torch.nn.GRU if isinstance(layer, sr.GRU) else torch.nn.LSTM
     cell, head = kind(INPUTS, layer.units).cuda(), torch.nn.Linear(layer.units, 1).cuda()
-    x, state = torch.randn(1, count, INPUTS, device="cuda"), [None]
+    with torch.no_grad():
+        for own, at in ((cell, "layers.0."), (head, "layers.1.")):
+            for name, values in own.named_parameters():
+                values.copy_(torch.from_numpy(model.tensors[at + name].copy()))
+    x, state = torch.from_numpy(samples(1, count)).cuda(), [None]
 
     def step(x=x):
         with torch.no_grad():
@@ -122,13 +127,21 @@ def torch_step(torch, layer, count):
             y = head(y)
         torch.cuda.synchronize()
         return y
+
+    off = np.abs(step().cpu().numpy()[0, :100] - model.run(samples(1, count)[0, :100, None])[:, 0]).max()
+    if not off <= 1e-4:
+        raise RuntimeError(f"torch's results differ from ours by {off:.1e}: nothing to compare")
     return step
 
 
 # -- parts --------------------------------------------------------------------------------------------------------------
 
 def equal_bits(result, sizes, torch):
-    """Values that differ from the CPU's in any bit, of 5 steps of 1,003 streams; samples, order and neighbours at random."""
+    """Values that differ from the CPU's in any bit, of 5 steps of 1,003 streams; samples, order and neighbours at random.
+
+    Every other step takes its samples from the device and leaves its results there, where no number stood before.
+    """
+    cuda = device.require()
     mixed = sr.Model(INPUTS, [sr.Scale(), sr.GRU(33, reset_after=False), sr.LayerNorm(), sr.RNN(100), sr.Dense(40, "softmax")], seed=1)
     models = {name: net(layer) for name, layer in NETS.items()}
     models |= {"a mixed stack": mixed, "a cold detector": sr.Detector.cold(8, clock=False).model}
@@ -139,7 +152,12 @@ def equal_bits(result, sizes, torch):
         for t in range(5):
             chosen = rng.permutation(1003)[:1003 - 100 * t].tolist()
             x = rng.standard_normal((len(chosen), model.inputs)).astype(np.float32)
-            wrong += int((here.step_many(chosen, x).view(np.int32) != there.step_many(chosen, x).view(np.int32)).sum())
+            if t % 2:
+                out = cuda.to_device(np.full((len(chosen), model.outputs), np.nan, np.float32))
+                y = there.step_many(chosen, cuda.to_device(x), out=out).copy_to_host()
+            else:
+                y = there.step_many(chosen, x)
+            wrong += int((here.step_many(chosen, x).view(np.int32) != y.view(np.int32)).sum())
         for i in ids.ids[:50]:
             wrong += int((np.asarray(here.state(i)).view(np.int32) != np.asarray(there.state(i)).view(np.int32)).sum())
         result.add("results and states that differ from the CPU's", name, wrong, "", ("==", 0))
@@ -203,7 +221,15 @@ def one_stream(result, sizes, torch):
 
 
 def few_streams(result, sizes, torch):
-    """From samples in the host's memory to results there."""
+    """From samples in the host's memory to results there; and what a launch costs that does nothing."""
+    cuda = device.require()
+    empty = cuda.jit("void()")(nothing)
+
+    def launch():
+        empty[1, 32]()
+        cuda.synchronize()
+    found = times(launch, 50 * sizes.rounds)
+    result.add("an empty launch, asked for and waited for", "1 block", float(np.median(found)) / 1e3, "us", None, {"launch": found})
     layer, x = NETS["LSTM-64"], samples(FEW)
     engine, group = engine_of(net(layer), FEW)
     runs = {"streamrnn": times(lambda: engine.step_many(group, x), 50 * sizes.rounds)}
@@ -213,6 +239,10 @@ def few_streams(result, sizes, torch):
     result.add("launch to result, times as fast as torch", f"LSTM-64, {FEW:,} streams",
                float(np.median(runs["torch"]) / np.median(runs["streamrnn"])) if torch else None, "x", (">=", 3), runs,
                why="" if torch else "no torch on this GPU")
+
+
+def nothing():
+    """A kernel that does just that."""
 
 
 def training(result, sizes, torch):
