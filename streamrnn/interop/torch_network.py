@@ -68,7 +68,8 @@ def _way(network, probe):
     if failed is None:
         torch_parts.first_width([])
     raise ConfigError(f"{type(network).__name__} does not run on a probe ({type(failed).__name__}: {first_line(failed)}), "
-                      "so that what it does cannot be seen. Give it one that it takes: from_torch(net, probe=example), (batch, time, features)")
+                      "so that what it does cannot be seen. Give it one that it takes: "
+                      "from_torch(net, probe=example), (batch, time, features)")
 
 
 def _probes(network, probe):

@@ -23,12 +23,15 @@ CLOSE = 1e-5  # relative, of the largest
 simulated = pytest.mark.skipif(find_spec("numba_cuda") is None, reason="numba-cuda is not installed")
 
 
-def simulate(folder, what):
+def simulate(folder, *what):
+    """Cases side by side, each in a process."""
     environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1",
                    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])])}
-    done = subprocess.run([sys.executable, "-W", "ignore", HERE / "training_script.py", folder, what],
-                          env=environment, capture_output=True, text=True, timeout=1800)
-    assert done.returncode == 0, done.stderr[-3000:]
+    script = [sys.executable, "-W", "ignore", HERE / "training_script.py", folder]
+    started = [subprocess.Popen([*script, case], env=environment, stderr=subprocess.PIPE, text=True) for case in what]
+    for process in started:
+        _, errors = process.communicate(timeout=1800)
+        assert process.returncode == 0, errors[-3000:]
 
 
 def close(a, b):
@@ -53,7 +56,7 @@ def both(tmp_path_factory):
         found = {"losses": losses, "gradient": gradient.copy(), "rows": np.concatenate(rows, axis=1),
                  "states": passes.states.copy(), "norm": passes.update(Adam(1e-2, clip=0.1), 1, 1e-2, gradient, moments)}
         here[name] = found | {"values": weights.values.copy(), "mean": moments[0], "square": moments[1]}
-    simulate(folder, "gradients")
+    simulate(folder, *CASES)
     return {name: (found, np.load(folder / f"{name}-there.npz")) for name, found in here.items()}
 
 

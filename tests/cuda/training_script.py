@@ -1,13 +1,13 @@
 """What trains on a GPU, in CUDA's simulator: reads what the CPU made of some models from a folder, writes what comes out here.
 
-python training_script.py FOLDER (gradients | slices | fit), with NUMBA_ENABLE_CUDASIM=1 NUMBA_DISABLE_JIT=1
+python training_script.py FOLDER (a case's name | slices | fit), with NUMBA_ENABLE_CUDASIM=1 NUMBA_DISABLE_JIT=1
 """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-from training_cases import CASES, FIT, problem
+from training_cases import FIT, problem
 
 from streamrnn import GRU, Model, fit, load
 from streamrnn.cuda import device, tape, weigh
@@ -78,5 +78,4 @@ if __name__ == "__main__":
     elif sys.argv[2] == "slices":
         slices(folder)
     else:
-        for name in CASES:
-            gradients(folder, name)
+        gradients(folder, sys.argv[2])

@@ -142,7 +142,13 @@ def outside(file):
     file["layers/lstm/cell/vars"].create_dataset("0", (3, 16), "f4", external=[("other.bin", 0, 192)])
 
 
+def claim(file):
+    del file["layers/lstm/cell/vars/0"]
+    file["layers/lstm/cell/vars"].create_dataset("0", (1 << 40,), "f4")
+
+
 @pytest.mark.parametrize(("change", "words"), [
+    (claim, "says that it is 4,398,046,511,104 bytes, and holds next to none"),
     (link, "0 is a link to elsewhere"),
     (outside, "is no plain array of numbers in the file itself"),
     (lambda file: file.__delitem__("layers/lstm/cell/vars/2"), "needs 3 weights .* the file has 2"),
