@@ -12,7 +12,7 @@ from functools import cache
 from numba import cuda, types
 
 from streamrnn.cells.base import NEW, OLD, Gated
-from streamrnn.cuda.step import chain
+from streamrnn.cuda.pieces import by_kind, each
 from streamrnn.cuda.tape import (
     BACK,
     PROGRAM,
@@ -107,7 +107,7 @@ def _derive(stage, groups):
     (place, d_place, _), kept, reads, writes, sums = placers(groups), stage.kept, stage.reads, stage.writes, stage.sums
     values, d_writes, d_reads = (_places(frames.BUFFERS, reads + writes, place), _places(frames.BUFFERS + reads, writes, d_place),
                                  _places(frames.BUFFERS, reads, d_place))
-    take, read, read_d = _taken(kept), _each(reads + writes), _each(writes)
+    take, read, read_d = each(kept, _kept_value), each(reads + writes, _value_there), each(writes, _value_there)
     put, add, grad = _put_down(sums, alone=sums + reads == 1), _added(sums, reads), stage.grad
 
     @inline
@@ -121,33 +121,19 @@ def _derive(stage, groups):
     return derive
 
 
-@inline
-def _none(row, frame, s):
-    return ()
-
-
 def _places(first, count, place):
     """The places of these columns of a stage's row."""
-    if count == 0:
-        return _none
-    before, last = _places(first, count - 1, place), first + count - 1
-    return inline(lambda row, frame, s: before(row, frame, s) + (place(frame, row[last], s),))
+    return each(count, inline(lambda i, row, frame, s: place(frame, row[first + i], s)))
 
 
-def _each(count):
-    """A value from each of these places."""
-    if count == 0:
-        return inline(lambda places, u: ())
-    before, last = _each(count - 1), count - 1
-    return inline(lambda places, u: before(places, u) + (value(places[last], u),))
+@inline
+def _value_there(i, places, u):
+    return value(places[i], u)
 
 
-def _taken(count):
-    """Values that lie `wide` apart."""
-    if count == 0:
-        return inline(lambda p, wide, u: ())
-    before, last = _taken(count - 1), count - 1
-    return inline(lambda p, wide, u: before(p, wide, u) + (value(p, last * wide + u),))
+@inline
+def _kept_value(i, p, wide, u):
+    return value(p, i * wide + u)
 
 
 def _put_down(count, alone):
@@ -286,8 +272,8 @@ def clear_behind(desk, program, first, here, t, thread, per_slot):
 @cache
 def backwards(stages, groups):
     """backwards(desk, slots, time): the gradients of sums and rowwise weights, from those of the results of `time` steps."""
-    dispatch = chain([(number, gated(stage, groups) if isinstance(stage, Gated) else rowwise(stage, groups))
-                      for number, stage in enumerate(stages)])
+    dispatch = by_kind([(number, gated(stage, groups) if isinstance(stage, Gated) else rowwise(stage, groups))
+                        for number, stage in enumerate(stages)])
     size, places, together = shared_size(groups), frame_size(groups), slots_of(groups)
     per_slot, behind = THREADS // together, places - MORE
     point, point_gradients = value_setter(together), gradient_setter(together)

@@ -23,7 +23,8 @@ from numba import cuda, types
 
 from streamrnn.cells.base import Gated
 from streamrnn.cuda import parts
-from streamrnn.cuda.resident_stages import Seat, before_of, gated, gated_before, nothing_before, rowwise, step_by_kind
+from streamrnn.cuda.pieces import by_kind
+from streamrnn.cuda.resident_stages import Seat, gated, gated_before, nothing_before, rowwise
 from streamrnn.cuda.signals import (
     STOP,
     all_say,
@@ -112,8 +113,8 @@ def hear_host(seat, desk, blocks, now, launch, born):
 def kernel(stages):
     """resident(desk, first, launch): steps of plans of these stages, from step `first` on, until the end of this launch."""
     pieces = list(enumerate(stages))
-    before = before_of([(n, gated_before(stage) if isinstance(stage, Gated) else nothing_before) for n, stage in pieces])
-    step = step_by_kind([(n, gated(stage) if isinstance(stage, Gated) else rowwise(stage)) for n, stage in pieces])
+    before = by_kind([(n, gated_before(stage) if isinstance(stage, Gated) else nothing_before) for n, stage in pieces])
+    step = by_kind([(n, gated(stage) if isinstance(stage, Gated) else rowwise(stage)) for n, stage in pieces])
 
     def resident(desk, first, launch):
         shared = cuda.shared.array(0, types.float32)

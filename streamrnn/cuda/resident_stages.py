@@ -3,6 +3,7 @@ from typing import NamedTuple
 
 from streamrnn.cells.base import NEW, OLD, WORK, X, Y
 from streamrnn.cuda import parts
+from streamrnn.cuda.pieces import each
 from streamrnn.cuda.resident_sums import products, quads
 from streamrnn.cuda.signals import look, pause, step_of, tell, value_of
 from streamrnn.cuda.step import ZERO
@@ -121,7 +122,8 @@ def gated(stage):
 
 def finisher(stage):
     """finish(row, seat, shared, u, now): the slice's unit u, from its sums to the board and the row."""
-    take_sums, read, write, unit, sums = _taker(stage.sums), _reader(stage.reads), _writer(stage), stage.unit, stage.sums
+    take_sums, read, write = each(stage.sums, _sum), each(stage.reads, _old_value), _writer(stage)
+    unit, sums = stage.unit, stage.sums
 
     @inline
     def finish(row, seat, shared, u, now):
@@ -130,24 +132,13 @@ def finisher(stage):
     return finish
 
 
-def _taker(count):
-    if count == 1:
-        return inline(lambda shared, i: (shared[i],))
-
-    before, last = _taker(count - 1), count - 1
-    return inline(lambda shared, i: before(shared, i) + (shared[i + last],))
-
-
-def _reader(count):
-    if count == 0:
-        return inline(lambda row, seat, shared, u: ())
-
-    before, last = _reader(count - 1), count - 1
-    return inline(lambda row, seat, shared, u: before(row, seat, shared, u) + (_old_value(row, seat, shared, u, last),))
+@inline
+def _sum(i, shared, first):
+    return shared[first + i]
 
 
 @inline
-def _old_value(row, seat, shared, u, r):
+def _old_value(r, row, seat, shared, u):
     code = row[frames.BUFFERS + r]
     if code & 7 == OLD:
         return shared[row[parts.OLD_AT] + r * row[parts.COUNT] + u]
@@ -210,34 +201,3 @@ def rowwise(stage):
 @inline
 def nothing_before(row, seat, shared, last, fresh):
     pass
-
-
-def before_of(pieces):
-    """The part before the sample of each kind of stage, by its number."""
-    (number, first), rest = pieces[0], pieces[1:]
-    if not rest:
-        return inline(lambda kind, row, seat, shared, last, fresh: first(row, seat, shared, last, fresh))
-    others = before_of(rest)
-
-    @inline
-    def before(kind, row, seat, shared, last, fresh):
-        if kind == number:
-            first(row, seat, shared, last, fresh)
-        else:
-            others(kind, row, seat, shared, last, fresh)
-    return before
-
-
-def step_by_kind(pieces):
-    (number, first), rest = pieces[0], pieces[1:]
-    if not rest:
-        return inline(lambda kind, row, weights, seat, shared, now: first(row, weights, seat, shared, now))
-    others = step_by_kind(rest)
-
-    @inline
-    def step(kind, row, weights, seat, shared, now):
-        if kind == number:
-            first(row, weights, seat, shared, now)
-        else:
-            others(kind, row, weights, seat, shared, now)
-    return step

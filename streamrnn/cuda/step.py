@@ -11,6 +11,7 @@ from numba import cuda, types
 from streamrnn.cells.base import NEW, OLD, Gated, X, Y
 from streamrnn.cells.base import WORK as W
 from streamrnn.cuda import tile as tiles
+from streamrnn.cuda.pieces import by_kind
 from streamrnn.cuda.tile import THREADS, placer
 from streamrnn.cuda.words import barrier, value, works
 from streamrnn.jit import inline
@@ -39,33 +40,10 @@ def rowwise(stage, tile):
     return step
 
 
-def chain(steps):
-    """step(kind, ...): the one of these whose kind it is."""
-    (number, first), rest = steps[0], steps[1:]
-    if not rest:
-        return first_of(number, first)
-    others = chain(rest)
-
-    @inline
-    def step(kind, row, weights, frame, shared, thread, here):
-        if kind == number:
-            first(row, weights, frame, shared, thread, here)
-        else:
-            others(kind, row, weights, frame, shared, thread, here)
-    return step
-
-
-def first_of(number, only):
-    @inline
-    def step(kind, row, weights, frame, shared, thread, here):
-        only(row, weights, frame, shared, thread, here)
-    return step
-
-
 def steps_of(stages, tile):
     """The steps of these stages, numbered as they come."""
-    return chain([(number, tiles.gated(stage, tile) if isinstance(stage, Gated) else rowwise(stage, tile))
-                  for number, stage in enumerate(stages)])
+    return by_kind([(number, tiles.gated(stage, tile) if isinstance(stage, Gated) else rowwise(stage, tile))
+                    for number, stage in enumerate(stages)])
 
 
 def pointer_setter(tile):
@@ -118,7 +96,6 @@ def kernel(stages, tile):
                             row = beyond(row, frames.COLUMNS)
 
     return steps
-
 
 
 def refuse(x, lengths, first_wrong, count, time, inputs, tokens):

@@ -3,6 +3,7 @@
 A loop over a thread's streams would keep their sums in memory, where they can be counted through; so units are written out, by
 doubling, and every index is known when it is compiled. Where values lie is read from the stage's row once for all of them.
 """
+from streamrnn.cuda.pieces import each
 from streamrnn.cuda.words import address_of, afresh, set_value, value
 from streamrnn.jit import inline
 from streamrnn.kernels import frame as frames
@@ -17,23 +18,19 @@ def units_of_a_thread(stage):
 def opener(tile, column, count):
     """opened(row): `count` places from a column of the row on, as (start in the frame, offset) each: read once for many streams."""
     most = tile.most
-    if count == 0:
-        return inline(lambda row: ())
-
-    before, last = opener(tile, column, count - 1), column + count - 1
-    return inline(lambda row: before(row) + ((row[last] & 7) * most, row[last] >> 3))
+    return each(count, inline(lambda i, row: ((row[column + i] & 7) * most, row[column + i] >> 3)))
 
 
-def reached(number):
-    """where(frame, places, s, u): the u-th value of one of such places."""
-    first, second = 2 * number, 2 * number + 1
-    return inline(lambda frame, places, s, u: at(pointer(frame[places[first] + s]), places[second] + u))
+@inline
+def reach(frame, places, i, s, u):
+    """The u-th value of the i-th of such places."""
+    return at(pointer(frame[places[i][0] + s]), places[i][1] + u)
 
 
 def finisher(stage, tile):
     """unit(sums, old values) -> new values, for the thread's units of each of its streams."""
     per, sums, unit = units_of_a_thread(stage), stage.sums, stage.unit
-    take, read, write = _taker(sums), _reader(stage.reads), _writer(stage, tile.keeps)
+    take, read, write = each(sums, _sum), each(stage.reads, _old_value), _writer(stage, tile.keeps)
     opened = opener(tile, frames.BUFFERS, stage.reads + stage.writes)
     kept = opener(tile, frames.KEPT, int(tile.keeps))
 
@@ -42,18 +39,18 @@ def finisher(stage, tile):
         if s < here:
             write(places, frame, u, s, unit(*(take(acc, i) + read(places, frame, u, s))), wide)
 
-    each = one
+    units = one
     for by in _doublings(per):
-        each = _twice(each, 0, by, by * sums)
+        units = _twice(units, 0, by, by * sums)
     for by in _doublings(tile.streams):
-        each = _twice(each, by, 0, 4 * by)
+        units = _twice(units, by, 0, 4 * by)
 
     @inline
     def finish(acc, row, frame, u, first, here):
         row = fields(afresh(address_of(row)))  # what units need beside their sums is worked out here
         wide = (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK
         if u < wide:
-            each(acc, opened(row) + kept(row), frame, u, first, here, wide, 0)
+            units(acc, opened(row) + kept(row), frame, u, first, here, wide, 0)
 
     return finish
 
@@ -71,41 +68,34 @@ def _twice(half, stream, unit, i):
     return both
 
 
-def _taker(sums):
-    if sums == 1:
-        return inline(lambda acc, i: (value(acc, i),))
-    if sums == 2:
-        return inline(lambda acc, i: (value(acc, i), value(acc, i + 1)))
-    if sums == 3:
-        return inline(lambda acc, i: (value(acc, i), value(acc, i + 1), value(acc, i + 2)))
-    return inline(lambda acc, i: (value(acc, i), value(acc, i + 1), value(acc, i + 2), value(acc, i + 3)))
+@inline
+def _sum(i, acc, first):
+    return value(acc, first + i)
 
 
-def _reader(count):
-    if count == 0:
-        return inline(lambda places, frame, u, s: ())
-    before, where = _reader(count - 1), reached(count - 1)
-    return inline(lambda places, frame, u, s: before(places, frame, u, s) + (value(where(frame, places, s, u), 0),))
+@inline
+def _old_value(i, places, frame, u, s):
+    return value(reach(frame, places, i, s, u), 0)
 
 
 def _writer(stage, keeps):
     """Store what a unit gave: its first values to their places; what is kept for the way back, if anyone wants it."""
-    if stage.writes + (stage.kept if stage.grad else 0) == 1:
-        where = reached(stage.reads)
-        return inline(lambda places, frame, u, s, new, wide: set_value(where(frame, places, s, u), 0, new))
+    reads, writes = stage.reads, stage.writes
+    if writes + (stage.kept if stage.grad else 0) == 1:
+        return inline(lambda places, frame, u, s, new, wide: set_value(reach(frame, places, reads, s, u), 0, new))
 
     write = inline(lambda places, frame, u, s, new, wide: None)
-    for i in range(stage.writes):
-        write = _also(write, i, reached(stage.reads + i), 0)
+    for i in range(writes):
+        write = _also(write, i, reads + i, 0)
     for i in range(stage.kept if keeps else 0):
-        write = _also(write, stage.writes + i, reached(stage.reads + stage.writes), i)
+        write = _also(write, writes + i, reads + writes, i)
     return write
 
 
-def _also(before, i, where, part):
+def _also(before, i, place, part):
     """And the i-th value, as the part-th vector at its place."""
     @inline
     def write(places, frame, u, s, new, wide):
         before(places, frame, u, s, new, wide)
-        set_value(where(frame, places, s, u), part * wide, new[i])
+        set_value(reach(frame, places, place, s, u), part * wide, new[i])
     return write

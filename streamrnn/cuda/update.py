@@ -9,6 +9,7 @@ from math import sqrt
 import numpy as np
 from numba import cuda, types
 
+from streamrnn.cuda.pieces import each
 from streamrnn.cuda.words import barrier, set_value, value
 from streamrnn.jit import inline
 from streamrnn.kernels.frame import fields
@@ -48,12 +49,9 @@ def squares(gradient, size, sums):
         sums[block] = total
 
 
-def _values(count):
-    """The numbers of an array as a tuple."""
-    if count == 0:
-        return inline(lambda array: ())
-    before, last = _values(count - 1), count - 1
-    return inline(lambda array: before(array) + (array[last],))
+@inline
+def _number(i, numbers):
+    return numbers[i]
 
 
 def _moments(count):
@@ -80,7 +78,7 @@ def update(one, moments, count):
 
     numbers: the `count` that its `one` takes behind the factor. A norm that is not finite changes nothing.
     """
-    numbers_of, (take, put) = _values(count), _moments(moments)
+    numbers_of, (take, put) = each(count, _number), _moments(moments)
 
     def update(values, gradient, first, second, decays, size, chunks, numbers, longest, sums, norm):
         shared = cuda.shared.array(THREADS, types.float64)
