@@ -60,16 +60,23 @@ def by_thread(context):
     return context.get_value_type(lanes) == FLOAT
 
 
+def _emit_thread(builder):
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT, []), "llvm.nvvm.read.ptx.sreg.tid.x"), [])
+
+
 def emit_lane(builder):
     """This thread's lane."""
-    thread = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT, []), "llvm.nvvm.read.ptx.sreg.tid.x"), [])
-    return builder.and_(thread, INT(LANES - 1))
+    return builder.and_(_emit_thread(builder), INT(LANES - 1))
+
+
+def _emit_own(builder, p, index):
+    """Where this thread's element of the lanes at p[index] lies."""
+    return builder.gep(p, [builder.add(index, builder.zext(emit_lane(builder), LONG))])
 
 
 def emit_meet(builder):
     """Wait for the other lanes of this stream, and see what they stored; answers which threads they are, as a mask."""
-    thread = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(INT, []), "llvm.nvvm.read.ptx.sreg.tid.x"), [])
-    mask = builder.shl(INT((1 << LANES) - 1), builder.and_(thread, INT(32 - LANES)))
+    mask = builder.shl(INT((1 << LANES) - 1), builder.and_(_emit_thread(builder), INT(32 - LANES)))
     kind = ir.FunctionType(ir.VoidType(), [INT])
     builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.nvvm.bar.warp.sync"), [mask])
     return mask
@@ -126,8 +133,7 @@ def load(typing, p, index):
     def lower(context, builder, sig, args):
         if not by_thread(context):
             return emit_load(builder, *args)
-        index = builder.add(args[1], builder.zext(emit_lane(builder), LONG))
-        return builder.load(builder.gep(args[0], [index]), align=4)
+        return builder.load(_emit_own(builder, *args), align=4)
     return lanes(floats, types.int64), lower
 
 
@@ -138,8 +144,7 @@ def across(typing, p, index):
         if not by_thread(context):
             return emit_load(builder, *args)
         emit_meet(builder)
-        index = builder.add(args[1], builder.zext(emit_lane(builder), LONG))
-        value = builder.load(builder.gep(args[0], [index]), align=4)
+        value = builder.load(_emit_own(builder, *args), align=4)
         emit_meet(builder)
         return value
     return lanes(floats, types.int64), lower
@@ -149,8 +154,7 @@ def across(typing, p, index):
 def store(typing, p, index, value):
     def lower(context, builder, sig, args):
         if by_thread(context):
-            index = builder.add(args[1], builder.zext(emit_lane(builder), LONG))
-            builder.store(args[2], builder.gep(args[0], [index]), align=4)
+            builder.store(args[2], _emit_own(builder, *args[:2]), align=4)
         else:
             emit_store(builder, args[2], args[0], args[1])
         return context.get_dummy_value()

@@ -30,7 +30,7 @@ def capacity(limits, model):
     if limits.streams != MOST or not hasattr(os, "sysconf"):
         return limits.streams
     half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    return max(1, min(MOST, half // model.row_bytes))
+    return max(1, min(MOST, half // max(1, model.row_bytes)))
 
 
 class Limits(NamedTuple):

@@ -162,11 +162,11 @@ class CudaRows:
                 return self._steps_there(slots, device.wrapped(x), lengths, distinct, out)
             if not distinct:
                 return self._steps_in_order(slots, x, lengths, numbers)
+            if small := x.size <= SMALL:
+                self._refuse_wrong(first_wrong(x, lengths, self.plan.vocabulary), x, numbers)
             desk = self._exchange(*x.shape[:2])
             desk.x[:] = x
             desk.x_there.copy_to_device(desk.x, stream=self._queue)
-            if small := x.size <= SMALL:
-                self._refuse_wrong(first_wrong(x, lengths, self.plan.vocabulary), x, numbers)
             self._ask(slots, desk.x_there, desk.y_there, lengths, None if small else self._wrong)
             desk.y_there.copy_to_host(desk.y, stream=self._queue)
             self._queue.synchronize()

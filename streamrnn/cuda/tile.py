@@ -28,6 +28,7 @@ from streamrnn.cuda.words import (
 )
 from streamrnn.jit import inline
 from streamrnn.kernels import frame as frames
+from streamrnn.kernels.tile import kept_gap
 from streamrnn.lanes import BLOCK, at, fma, pointer
 
 THREADS, DEPTH, PAD = 256, 16, 4
@@ -64,7 +65,10 @@ def quads(stage, units):
 
 def width(count):
     """How many quads a sweep takes."""
-    return next((wide for wide in WIDTHS if wide >= count), WIDTHS[-1])
+    return WIDTHS[0] if count <= WIDTHS[0] else WIDTHS[1]
+
+
+width_there = inline(width)  # the same in kernels
 
 
 def sub_tile(stage, units, tile):
@@ -106,8 +110,8 @@ def gated(stage, tile):
     @inline
     def step(row, weights, frame, shared, thread, here):
         hiddens, inputs, hidden, spare = row[frames.HIDDENS], row[frames.INPUTS], row[frames.HIDDEN], row[frames.SPARE]
-        count = (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK // per
-        wide = 32 if count <= 32 else 64
+        count = kept_gap(row) // per
+        wide = width_there(count)
         quad, group = thread % wide, thread // wide
         together = THREADS // wide * streams
         if spare >= 0:  # h is written while later sweeps still need the old one

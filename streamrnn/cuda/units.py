@@ -4,11 +4,12 @@ A loop over a thread's streams would keep their sums in memory, where they can b
 doubling, and every index is known when it is compiled. Where values lie is read from the stage's row once for all of them.
 """
 from streamrnn.cuda.pieces import each
-from streamrnn.cuda.words import address_of, afresh, set_value, value
+from streamrnn.cuda.words import address, afresh, set_value, value
 from streamrnn.jit import inline
 from streamrnn.kernels import frame as frames
 from streamrnn.kernels.frame import fields
-from streamrnn.lanes import BLOCK, at, pointer
+from streamrnn.kernels.tile import kept_gap
+from streamrnn.lanes import at, pointer
 
 
 def units_of_a_thread(stage):
@@ -47,8 +48,8 @@ def finisher(stage, tile):
 
     @inline
     def finish(acc, row, frame, u, first, here):
-        row = fields(afresh(address_of(row)))  # what units need beside their sums is worked out here
-        wide = (row[frames.UNITS] + BLOCK - 1) // BLOCK * BLOCK
+        row = fields(afresh(address(row)))  # what units need beside their sums is worked out here
+        wide = kept_gap(row)
         if u < wide:
             units(acc, opened(row) + kept(row), frame, u, first, here, wide, 0)
 

@@ -11,7 +11,8 @@ from numba import cuda, types
 
 from streamrnn.cells.base import NEW, OLD, SUMS, X
 from streamrnn.cuda.tape import PROGRAM, RECORD, RECORDS, SAMPLE, SAMPLES, record
-from streamrnn.cuda.tile import WIDTHS
+from streamrnn.cuda.tile import width_there
+from streamrnn.cuda.units import units_of_a_thread
 from streamrnn.cuda.words import (
     all_but_last_copied,
     all_copied,
@@ -73,7 +74,7 @@ def start_of(desk, program, slots, code):
 @cache
 def weigh(stage):
     """weigh(desk, number, slots, rows, parts, slices): the weights' gradient of stage `number`, apart for each slice of `rows` rows."""
-    sums, per = stage.sums, 4 // stage.sums if stage.sums < 3 else 1
+    sums, per = stage.sums, units_of_a_thread(stage)
     hidden_first, hidden_end = (stage.hidden_gates or (0,))[0], (stage.hidden_gates or (-1,))[-1] + 1
     input_first, input_end = (stage.input_gates or (0,))[0], (stage.input_gates or (-1,))[-1] + 1
 
@@ -123,8 +124,8 @@ def weigh(stage):
             barrier()
         put_down(acc, shared, thread)
         barrier()
-        count = (units + 15) // 16 * 16 // per
-        quads = WIDTHS[0] if count <= WIDTHS[0] else WIDTHS[1]
+        count = wide // per
+        quads = width_there(count)
         sweeps = (count + quads - 1) // quads
         target = at(pointer(parts), part * sweeps * (1 + fed) * 4 * quads)
         for b in range(thread, BROAD, WORKERS):

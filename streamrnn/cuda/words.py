@@ -115,9 +115,10 @@ all_but_last_copied = _waiter("cp.async.wait_group 1;")
 
 @intrinsic
 def address(typing, p):
+    """Of a pointer to floats or of a table."""
     def lower(context, builder, sig, args):
         return builder.ptrtoint(args[0], LONG)
-    return types.int64(floats), lower
+    return types.int64(p), lower
 
 
 @intrinsic
@@ -126,13 +127,6 @@ def afresh(typing, number):
     def lower(context, builder, sig, args):
         return _assembler(builder, "mov.u64 $0, $1;", "=l,l", [args[0]], LONG)
     return types.int64(types.int64), lower
-
-
-@intrinsic
-def address_of(typing, table):
-    def lower(context, builder, sig, args):
-        return builder.ptrtoint(args[0], LONG)
-    return types.int64(table), lower
 
 
 @intrinsic
@@ -176,17 +170,13 @@ def works(typing, thread):
 
 
 if DISABLE_JIT:
-    get, put = plain.get, plain.put
     value, set_value = plain.get, plain.put
 
     def address(p):
-        return p
+        return getattr(p, "address", p)
 
     def afresh(number):
         return number
-
-    def address_of(table):
-        return table.address
 
     def barrier():
         threading.current_thread().syncthreads()

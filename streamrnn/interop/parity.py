@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streamrnn.cells.embedding import Embedding
-from streamrnn.cells.scale import Scale
 from streamrnn.errors import ConfigError
+from streamrnn.interop.probes import samples
 from streamrnn.model.model import Model
 
 TOLERANCE = 1e-4
@@ -49,22 +48,14 @@ class Proof(NamedTuple):
 def probes(model, seed, lengths=LENGTHS, batch=BATCH, lowest=0):
     """Random sequences (batch, steps, inputs): tokens from `lowest`, or numbers of the size that the first layer expects."""
     rng = np.random.default_rng(seed)
-    first = model.layers[0]
     for steps in lengths:
-        shape = (batch, steps, model.inputs)
-        if isinstance(first, Embedding):
-            yield rng.integers(min(lowest, first.vocabulary - 1), first.vocabulary, shape).astype(np.float32)
-        elif isinstance(first, Scale):
-            factor = model.tensors["layers.0.factor"]
-            yield (model.tensors["layers.0.shift"] + rng.standard_normal(shape) / np.where(factor, factor, 1)).astype(np.float32)
-        else:
-            yield rng.standard_normal(shape).astype(np.float32)
+        yield samples(model, (batch, steps), rng, lowest)
 
 
-def prove(model, reference, samples, tolerance, source):
+def prove(model, reference, sequences, tolerance, source):
     """Compare with reference(x): (batch, steps, outputs), or (batch, outputs) of the last step. Refused above the tolerance."""
     worst, values = 0.0, 0
-    for x in samples:
+    for x in sequences:
         theirs = np.asarray(reference(x), np.float64)
         ours = model.run(x).astype(np.float64)
         if theirs.ndim == 2:
