@@ -225,45 +225,37 @@ def minlstm_back(config, w, x, state, d_y, d_new):
 
 def lru_parts(config, w, x, state):
     """s (complex), its factor, B, C and B x."""
-    n = len(w["nu_log"])
-    packed = state.get("s", np.zeros(lru_width(n) + n))
-    s = packed[:n] + 1j * packed[-n:]
+    s = lru_complex(state, len(w["nu_log"]))
     factor = np.exp(-np.exp(w["nu_log"]) + 1j * np.exp(w["theta_log"]))
     b, c = w["B_re"] + 1j * w["B_im"], w["C_re"] + 1j * w["C_im"]
     return s, factor, b, c, b @ x
 
 
-def lru_width(n):
-    return -(-n // 16) * 16  # the imaginary parts begin on a cache line
-
-
-def lru_state(s, before=None):
-    packed = np.zeros(lru_width(len(s)) + len(s)) if before is None else before.copy()
-    packed[:len(s)], packed[-len(s):] = s.real, s.imag
-    return packed
+def lru_complex(state, n):
+    return state.get("re", np.zeros(n)) + 1j * state.get("im", np.zeros(n))
 
 
 def lru(config, w, x, state):
     s, factor, _, c, seen = lru_parts(config, w, x, state)
     s = factor * s + np.exp(w["gamma_log"]) * seen
-    state["s"] = lru_state(s)
+    state["re"], state["im"] = s.real.copy(), s.imag.copy()
     return (c @ s).real + w["D"] @ x
 
 
 def lru_back(config, w, x, state, d_y, d_new):
     """Gradients of complex numbers hold that of the real part and that of the imaginary one."""
     old, factor, b, c, seen = lru_parts(config, w, x, state)
-    gamma, n = np.exp(w["gamma_log"]), len(old)
+    gamma = np.exp(w["gamma_log"])
     s = factor * old + gamma * seen
-    packed = d_new.get("s", np.zeros(lru_width(n) + n))
-    d_s = packed[:n] + 1j * packed[-n:] + c.conj().T @ d_y
+    d_s = lru_complex(d_new, len(s)) + c.conj().T @ d_y
     d_factor, d_seen = d_s * old.conj(), gamma * d_s
     turned = d_factor * factor.conj()
     d_b, d_c = np.outer(d_seen, x), np.outer(d_y, s.conj())
     d_w = {"nu_log": -np.exp(w["nu_log"]) * turned.real, "theta_log": np.exp(w["theta_log"]) * turned.imag,
            "gamma_log": gamma * (d_s * seen.conj()).real, "B_re": d_b.real, "B_im": d_b.imag, "C_re": d_c.real, "C_im": d_c.imag,
            "D": np.outer(d_y, x)}
-    return d_w, (b.conj().T @ d_seen).real + w["D"].T @ d_y, {"s": lru_state(d_s * factor.conj())}
+    d_old = d_s * factor.conj()
+    return d_w, (b.conj().T @ d_seen).real + w["D"].T @ d_y, {"re": d_old.real, "im": d_old.imag}
 
 
 def attention_parts(config, w, x, state):

@@ -4,7 +4,7 @@
 
 |lambda| < 1 whatever nu_log is. B x comes before as products (cells/linear.py), C and D are products behind, over what the
 recurrence puts side by side: [Re s'][-Im s'][x], each padded.
-state: [Re s][Im s]; weights: nu_log, theta_log, gamma_log, each padded.
+state: Re s, then Im s; weights: nu_log, theta_log, gamma_log, each padded.
 """
 from dataclasses import dataclass
 from math import isfinite, tau
@@ -121,7 +121,8 @@ class LRU(Layer):
     def emit(self, plan, source, inputs):
         n, wide = self.width, padded(self.width)
         x = sums(plan, source, inputs, 2, n, self.before, biased=False)
-        state, beside = plan.state("s", wide + n), plan.work(2 * wide + inputs)
+        state, beside = plan.state("re", n), plan.work(2 * wide + inputs)
+        plan.state("im", n)
         plan.rowwise(STAGE, x, 2 * wide, beside, n, state=state, weights=self.factors)
         plan.rowwise(COPY, source, inputs, Place(beside.space, beside.offset + 2 * wide), inputs)
         return sums(plan, beside, 2 * wide + inputs, 1, self.units, self.behind, biased=False)

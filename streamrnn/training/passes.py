@@ -17,7 +17,7 @@ from streamrnn.plan import aligned, padded
 from streamrnn.training.tape import Tape, record_size
 
 SHARD = min(8, GROUP)       # sequences that share a tape: few enough that a usual window stays in the cache
-FEW, LONG = STREAMS, 256    # sequences below which, and steps from which on, each is a chain by itself where that can be
+FEW, MUCH = STREAMS, 1 << 22  # sequences below which, and bytes of a shard's tape beyond which, each is a chain where that can be
 BINS = 16
 MOST_IN_BINS = 1 << 24      # floats in all bins together
 MOST_OF_TAPES = 1 << 32     # bytes: a window that takes more was hardly meant
@@ -69,7 +69,7 @@ class Passes:
             jit.ready(dispatcher)
         self.weights, self.objective, self.data, self.seed = weights, objective, sequences, seed
         self.piece = min(time, recompute or time)
-        self.chain = weights.plan.chains and (batch < FEW or self.piece >= LONG)
+        self.chain = weights.plan.chains and (batch < FEW or 4 * min(batch, SHARD) * self.piece * record_size(weights.plan) > MUCH)
         self.shard = 1 if self.chain else SHARD
         shards = -(-batch // self.shard)
         self.bins = max(1, min(BINS, shards, MOST_IN_BINS // max(1, weights.size)))

@@ -18,7 +18,7 @@ EXAMPLES = {
     "gru": [lambda n: {"units": n}, lambda n: {"units": n, "reset_after": False}],
     "mingru": [lambda n: {"units": n}],
     "minlstm": [lambda n: {"units": n}],
-    "lru": [lambda n: {"units": n}, lambda n: {"units": 20, "states": n, "r_min": 0.5, "r_max": 0.99}],
+    "lru": [lambda n: {"units": n, "r_max": 0.9}, lambda n: {"units": 20, "states": n, "r_min": 0.5, "r_max": 0.9, "max_phase": 1.0}],
     "attention": [lambda n: {"units": n, "window": 20}, lambda n: {"units": 2 * n, "window": 1},
                   lambda n: {"units": 3 * n, "window": 70, "heads": 3}],
     "dense": [lambda n, a=a: {"units": n, "activation": a} for a in (None, "relu", "tanh", "sigmoid", "softmax")],

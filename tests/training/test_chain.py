@@ -110,8 +110,8 @@ def test_passes_over_chains_are_those_over_shards(options, rng, monkeypatch):
     model = Model(3, [MinGRU(17), LRU(9), Attention(6, 5, heads=2), Dense(2)], seed=1)
     x, y, lengths = numbers(rng, 3, 100, 3), numbers(rng, 3, 100, 2), np.array([100, 31, 77])
     found = []
-    for long in (10 ** 9, 1):
-        monkeypatch.setattr(passes, "LONG", long)
+    for much in (1 << 40, 0):
+        monkeypatch.setattr(passes, "MUCH", much)
         monkeypatch.setattr(passes, "FEW", 0)
         found.append(gradient_of(model, x, y, lengths, 60, **options))
     (one, losses, gradients, states), (other, losses_too, gradients_too, states_too) = found
@@ -120,6 +120,15 @@ def test_passes_over_chains_are_those_over_shards(options, rng, monkeypatch):
     assert same_bits(states[0], states_too[0])
     for want, got in zip(gradients, gradients_too, strict=True):
         assert all(close(got[name], want[name]) for name in want)
+
+
+def test_a_chain_is_for_few_sequences_and_for_tapes_that_leave_the_cache(rng):
+    def chain(layers, count, time):
+        model = Model(1, layers)
+        return gradient_of(model, numbers(rng, count, time, 1), numbers(rng, count, time, model.outputs), None, time)[0]
+
+    assert chain([MinGRU(8)], 1, 20) and chain([MinGRU(8)], 3, 20) and chain([Attention(8, 64)], 4, 200)
+    assert not chain([MinGRU(8)], 4, 200) and not chain([LSTM(8)], 1, 20)
 
 
 def test_one_long_sequence_trains_as_a_chain_to_equal_bits_at_any_number_of_threads(rng):

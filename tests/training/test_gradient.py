@@ -232,12 +232,19 @@ def test_nothing_behind_a_streams_length_counts(layers, heads, rng):
     assert all(map(same_bits, *found))
 
 
-def random_states(rng, plan, streams):
-    """Values for each segment of a row: as rows, and as every stream's {layer: {name: value}}."""
+def random_states(rng, model, plan, streams):
+    """Values for each segment of a row: as rows, and as every stream's {layer: {name: value}}.
+
+    A segment may have padding of its own: where a stream that has run has zeros. A count is one, no gradient of it counts.
+    """
+    stream = model.stream()
+    stream.run(samples(rng, model, 100))
+    used = stream.state()
     rows, states = np.zeros((streams, plan.stride), F), [{} for _ in range(streams)]
     for segment in plan.segments:
         layer, name = segment.name.rsplit(".", 1)
-        values = rows[:, segment.offset:segment.offset + segment.size] = numbers(rng, streams, segment.size) / 2
+        values = (used[segment.name] != 0) * numbers(rng, streams, segment.size) / 2 if name != "count" else np.full((streams, 1), F(4))
+        rows[:, segment.offset:segment.offset + segment.size] = values
         for state, value in zip(states, values, strict=True):
             state.setdefault(layer, {})[name] = value
     return rows, states
@@ -248,7 +255,7 @@ def random_states(rng, plan, streams):
 def test_rows_before_the_first_step_and_behind_the_last_one_take_part(layers, heads, time, rng):
     window, streams = Window(rng, model_of(rng, 5, layers, heads), 5, time), range(5)
     plan = window.weights.plan
-    (rows, states), (d_rows, d_states) = (random_states(rng, plan, 5) for _ in range(2))
+    (rows, states), (d_rows, d_states) = (random_states(rng, window.model, plan, 5) for _ in range(2))
     tape = window.laid()
     tape.rows[0, streams] = rows
     tape.d_rows[streams, (time - 1) % 2] = d_rows
