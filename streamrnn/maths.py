@@ -100,7 +100,7 @@ def log(x):
 
 @inline
 def cos_sin(x):
-    """(cos, sin) of an angle of up to some thousand radians: |error| < 3e-7."""
+    """(cos, sin) of an angle of up to a thousand radians: |error| < 7e-7."""
     n = fma(x, TURNS, ROUND) - ROUND
     h = HALF * fma(n, -TURN_LEAST, fma(n, -TURN_LOW, fma(n, -TURN_HIGH, x)))
     u = h * h
