@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from streamrnn import metrics as metrics
     from streamrnn.bus.desk import Limits as Limits
     from streamrnn.bus.server import Server as Server
+    from streamrnn.cells.attention import Attention as Attention
     from streamrnn.cells.dense import Dense as Dense
     from streamrnn.cells.dropout import Dropout as Dropout
     from streamrnn.cells.embedding import Embedding as Embedding
     from streamrnn.cells.gru import GRU as GRU
     from streamrnn.cells.layernorm import LayerNorm as LayerNorm
+    from streamrnn.cells.lru import LRU as LRU
     from streamrnn.cells.lstm import LSTM as LSTM
+    from streamrnn.cells.mingru import MinGRU as MinGRU
+    from streamrnn.cells.minlstm import MinLSTM as MinLSTM
     from streamrnn.cells.rnn import RNN as RNN
     from streamrnn.cells.scale import Scale as Scale
     from streamrnn.cells.scale import Unscale as Unscale
@@ -92,6 +96,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "streamrnn.cells.rnn": ["RNN"], "streamrnn.cells.lstm": ["LSTM"], "streamrnn.cells.gru": ["GRU"],
+    "streamrnn.cells.mingru": ["MinGRU"], "streamrnn.cells.minlstm": ["MinLSTM"], "streamrnn.cells.lru": ["LRU"],
+    "streamrnn.cells.attention": ["Attention"],
     "streamrnn.cells.dense": ["Dense"], "streamrnn.cells.embedding": ["Embedding"],
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
     "streamrnn.cells.scale": ["Scale", "Unscale"],

@@ -59,6 +59,7 @@ class Plan:
         self.stride = self.work_size = self.kept_size = self.back_size = self.vocabulary = 0
         self.sensors, self.timed, self.report = (), False, 0  # of a detector: names, do samples bring a clock? sensors in a result
         self.memory = None    # its first part's state
+        self.chains = True    # does no product wait for the step before? Then steps of one sequence share a tile in training
         self.masks = []       # of dropout: (offset in the work space, size, layer)
         self.layer = ""       # whose turn it is: names its segments and finds its tensors
         self.stages, self._rows, self._weights = [], [], []
@@ -95,14 +96,17 @@ class Plan:
         self.masks.append((place.offset + padded(size), size, layer))
         return place
 
-    def gated(self, stage, layer, source, inputs, hidden, reads, writes, weights):
+    def gated(self, stage, layer, source, inputs, hidden, reads, writes, weights, biased=True):
+        """A stage of `layer.units` units; one that is not `biased` has biases of zero that training leaves alone."""
         units = layer.units
+        self.chains &= hidden is None and all(place.space == WORK for place in [*reads, *writes])
         spare = -1
         if hidden in writes and needs_copy(stage, units) and not self.training:  # a tape keeps old rows apart from new ones
             spare = self.work(units).code
         before = lambda place: Place(OLD, place.offset) if place.space == NEW else place
         row = {frame.INPUTS: inputs, frame.UNITS: units, frame.SOURCE: source.code, frame.SPARE: spare,
-               frame.KEPT: Place(SUMS, self.kept_size).code, frame.BACK: self.back_size, frame.DEEPER: int(source.space != X)}
+               frame.KEPT: Place(SUMS, self.kept_size).code, frame.BACK: self.back_size, frame.DEEPER: int(source.space != X),
+               frame.BIASED: int(biased)}
         self.kept_size += stage.sums * padded(units)
         for size, gates in ((units, stage.hidden_gates if hidden else ()), (inputs, stage.input_gates)):
             self.back_size += -(-size // LANES) * LANES * len(gates) * padded(units)
@@ -172,7 +176,10 @@ class Plan:
         """The plan with these tensors, ready to run."""
         arena, starts = self.fill(tensors)
         header, rows = self.table(starts)
-        rows[:, frame.CODE] = [jit.address_of_code(stage.step) if getattr(stage, "apart", False) else 0 for stage in self.stages]
+        for number, stage in enumerate(self.stages):
+            if getattr(stage, "apart", False):
+                rows[number, frame.CODE] = jit.address_of_code(stage.step)
+                rows[number, frame.CODE_BACK] = jit.address_of_code(stage.grad) if self.training and stage.grad else 0
         header[frame.ARENA] = arena.ctypes.data
         return Packed(self, np.concatenate([header, rows.ravel()]), arena, tensors)
 

@@ -190,10 +190,120 @@ def unscale(config, w, x, state):
     return x * w["factor"] + w["shift"]
 
 
+def mingru(config, w, x, state):
+    h = state.get("h", np.zeros(config["units"]))
+    z, n = (w["weight"] @ x + w["bias"]).reshape(2, -1)
+    state["h"] = (1 - sigmoid(z)) * h + sigmoid(z) * n
+    return state["h"]
+
+
+def mingru_back(config, w, x, state, d_y, d_new):
+    h = state.get("h", np.zeros(config["units"]))
+    z, n = (w["weight"] @ x + w["bias"]).reshape(2, -1)
+    z, d_h = sigmoid(z), d_y + d_new.get("h", 0)
+    d_sums = np.concatenate([d_h * (n - h) * z * (1 - z), d_h * z])
+    return {"weight": np.outer(d_sums, x), "bias": d_sums}, w["weight"].T @ d_sums, {"h": d_h * (1 - z)}
+
+
+def minlstm(config, w, x, state):
+    h = state.get("h", np.zeros(config["units"]))
+    f, i, n = (w["weight"] @ x + w["bias"]).reshape(3, -1)
+    f, i = sigmoid(f), sigmoid(i)
+    state["h"] = f / (f + i) * h + i / (f + i) * n
+    return state["h"]
+
+
+def minlstm_back(config, w, x, state, d_y, d_new):
+    h = state.get("h", np.zeros(config["units"]))
+    f, i, n = (w["weight"] @ x + w["bias"]).reshape(3, -1)
+    f, i, d_h = sigmoid(f), sigmoid(i), d_y + d_new.get("h", 0)
+    whole = f + i
+    d_f, d_i = d_h * (h - n) * i / whole ** 2, d_h * (n - h) * f / whole ** 2
+    d_sums = np.concatenate([d_f * f * (1 - f), d_i * i * (1 - i), d_h * i / whole])
+    return {"weight": np.outer(d_sums, x), "bias": d_sums}, w["weight"].T @ d_sums, {"h": d_h * f / whole}
+
+
+def lru_parts(config, w, x, state):
+    """s (complex), its factor, B, C and B x."""
+    s = lru_complex(state, len(w["nu_log"]))
+    factor = np.exp(-np.exp(w["nu_log"]) + 1j * np.exp(w["theta_log"]))
+    b, c = w["B_re"] + 1j * w["B_im"], w["C_re"] + 1j * w["C_im"]
+    return s, factor, b, c, b @ x
+
+
+def lru_complex(state, n):
+    return state.get("re", np.zeros(n)) + 1j * state.get("im", np.zeros(n))
+
+
+def lru(config, w, x, state):
+    s, factor, _, c, seen = lru_parts(config, w, x, state)
+    s = factor * s + np.exp(w["gamma_log"]) * seen
+    state["re"], state["im"] = s.real.copy(), s.imag.copy()
+    return (c @ s).real + w["D"] @ x
+
+
+def lru_back(config, w, x, state, d_y, d_new):
+    """Gradients of complex numbers hold that of the real part and that of the imaginary one."""
+    old, factor, b, c, seen = lru_parts(config, w, x, state)
+    gamma = np.exp(w["gamma_log"])
+    s = factor * old + gamma * seen
+    d_s = lru_complex(d_new, len(s)) + c.conj().T @ d_y
+    d_factor, d_seen = d_s * old.conj(), gamma * d_s
+    turned = d_factor * factor.conj()
+    d_b, d_c = np.outer(d_seen, x), np.outer(d_y, s.conj())
+    d_w = {"nu_log": -np.exp(w["nu_log"]) * turned.real, "theta_log": np.exp(w["theta_log"]) * turned.imag,
+           "gamma_log": gamma * (d_s * seen.conj()).real, "B_re": d_b.real, "B_im": d_b.imag, "C_re": d_c.real, "C_im": d_c.imag,
+           "D": np.outer(d_y, x)}
+    d_old = d_s * factor.conj()
+    return d_w, (b.conj().T @ d_seen).real + w["D"].T @ d_y, {"re": d_old.real, "im": d_old.imag}
+
+
+def attention_parts(config, w, x, state):
+    """q (heads, size), the rings with this step in them, its place, how many places hold something, the shares, what was seen."""
+    units, window, heads = config["units"], config["window"], config["heads"]
+    size, wide, slots = units // heads, -(-units // heads // 16) * 16, -(-window // 16) * 16
+    q, k, v = (w["in_proj_weight"] @ x + w["in_proj_bias"]).reshape(3, heads, size)
+    keys = state.get("keys", np.zeros(heads * wide * slots)).reshape(heads, wide, slots).copy()
+    values = state.get("values", np.zeros(heads * wide * window)).reshape(window, heads, wide).copy()
+    came = max(0, int(state.get("count", np.zeros(1))[0]))
+    here, seen = came % window, min(came + 1, window)
+    keys[:, :, here] = values[here] = 0
+    keys[:, :size, here], values[here, :, :size] = k, v
+    shares = np.array([softmax(q[head] @ keys[head, :size, :seen] / size ** 0.5) for head in range(heads)])
+    mixed = np.stack([shares[head] @ values[:seen, head, :size] for head in range(heads)])
+    return q, keys, values, here, seen, shares, mixed, came + 1 if came + 1 < 2 * window else window
+
+
+def attention(config, w, x, state):
+    _, keys, values, _, _, _, mixed, came = attention_parts(config, w, x, state)
+    state["keys"], state["values"], state["count"] = keys.ravel(), values.ravel(), np.array([float(came)])
+    return w["out_proj_weight"] @ mixed.ravel() + w["out_proj_bias"]
+
+
+def attention_back(config, w, x, state, d_y, d_new):
+    q, keys, values, here, seen, shares, mixed, _ = attention_parts(config, w, x, state)
+    heads, size = q.shape
+    d_keys, d_values = (d_new.get(name, np.zeros(ring.size)).reshape(ring.shape).copy()
+                        for name, ring in (("keys", keys), ("values", values)))
+    d_q, d_mixed = np.zeros(q.shape), (w["out_proj_weight"].T @ d_y).reshape(q.shape)
+    for head in range(heads):
+        d_shares = values[:seen, head, :size] @ d_mixed[head]
+        d_scores = shares[head] * (d_shares - d_shares @ shares[head]) / size ** 0.5
+        d_q[head] = keys[head, :size, :seen] @ d_scores
+        d_keys[head, :size, :seen] += np.outer(q[head], d_scores)
+        d_values[:seen, head, :size] += np.outer(shares[head], d_mixed[head])
+    d_sums = np.concatenate([part.ravel() for part in (d_q, d_keys[:, :size, here], d_values[here, :, :size])])
+    d_keys[:, :, here] = d_values[here] = 0
+    d_w = {"in_proj_weight": np.outer(d_sums, x), "in_proj_bias": d_sums,
+           "out_proj_weight": np.outer(d_y, mixed.ravel()), "out_proj_bias": d_y}
+    return d_w, w["in_proj_weight"].T @ d_sums, {"keys": d_keys.ravel(), "values": d_values.ravel(), "count": np.zeros(1)}
+
+
 LAYERS = {"rnn": rnn, "lstm": lstm, "gru": gru, "dense": dense, "embedding": embedding, "layernorm": layernorm, "dropout": dropout,
-          "scale": scale, "unscale": unscale}
+          "scale": scale, "unscale": unscale, "mingru": mingru, "minlstm": minlstm, "lru": lru, "attention": attention}
 BACK = {"rnn": rnn_back, "lstm": lstm_back, "gru": gru_back, "dense": dense_back, "embedding": embedding_back,
-        "layernorm": layernorm_back, "dropout": dropout_back, "scale": scale_back, "unscale": scale_back}
+        "layernorm": layernorm_back, "dropout": dropout_back, "scale": scale_back, "unscale": scale_back,
+        "mingru": mingru_back, "minlstm": minlstm_back, "lru": lru_back, "attention": attention_back}
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

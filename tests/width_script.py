@@ -3,14 +3,14 @@ from hashlib import blake2b
 
 import numpy as np
 
-from streamrnn import GRU, LSTM, RNN, Dense, Dropout, Embedding, Engine, LayerNorm, Model, Scale, Unscale
+from streamrnn import GRU, LRU, LSTM, RNN, Attention, Dense, Dropout, Embedding, Engine, LayerNorm, MinGRU, MinLSTM, Model, Scale, Unscale
 from streamrnn.cells import CELLS
 from streamrnn.lanes import LANES
 
 LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}  # a detector's parts have tests of their own
 
 TRUNK = [Unscale(), LSTM(37), LayerNorm(), Scale("minmax"), GRU(19), GRU(21, reset_after=False), Dropout(0.5), RNN(33),
-         RNN(18, "relu"), Dense(35, "tanh")]
+         RNN(18, "relu"), MinGRU(21), Attention(14, 9, 2), MinLSTM(18), LRU(20, 23), Attention(20, 70), Dense(35, "tanh")]
 HEADS = {"few": Dense(3), "share": [Dense(23, "relu"), Dense(11, "softmax")], "odds": [Dense(1), Dense(17, "sigmoid")]}
 STREAMS, TIME = 37, 12
 

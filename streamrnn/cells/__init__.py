@@ -1,5 +1,20 @@
 """Every cell there is, named in one place: a new cell is one file and one name in CELLS."""
-from streamrnn.cells import activation, dense, dropout, embedding, gru, layernorm, lstm, plumbing, rnn, scale
+from streamrnn.cells import (
+    activation,
+    attention,
+    dense,
+    dropout,
+    embedding,
+    gru,
+    layernorm,
+    lru,
+    lstm,
+    mingru,
+    minlstm,
+    plumbing,
+    rnn,
+    scale,
+)
 from streamrnn.cells.monitors import (
     alarm,
     echo,
@@ -16,13 +31,13 @@ from streamrnn.cells.monitors import (
 )
 from streamrnn.errors import ConfigError
 
-CELLS = (plumbing, rnn, lstm, gru, dense, activation, embedding, layernorm, dropout, scale)
+CELLS = (plumbing, rnn, lstm, gru, mingru, minlstm, lru, attention, dense, activation, embedding, layernorm, dropout, scale)
 
 MONITORS = (intake, season, recursive, regress, forecast, surprise, level, patterns, novelty, echo, alarm, report)
 """The parts of a detector."""
 
-STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES)
-"""What the kernels hold; a stage's number in a plan is its position here. Those of MONITORS stand apart, and share the number behind."""
+STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES if not getattr(stage, "apart", False))
+"""What the kernels hold; a stage's number in a plan is its position here. Those that stand apart share the number behind."""
 
 LAYERS = {layer.kind: layer for cell in CELLS + MONITORS for layer in cell.LAYERS}
 """What a model file names."""

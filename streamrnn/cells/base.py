@@ -66,8 +66,8 @@ class Rowwise:
     grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new) adds to d_weights, d_x and d_old; it may use up
     d_y. Where a stage works in place (x is y, d_x is d_y), it turns one gradient into the other.
 
-    A step that is `apart` is a kernel of its own, called by its address: a large one is compiled once, not once in every
-    kernel that runs plans.
+    A step that is `apart`, and its grad, are kernels of their own, called by their addresses: compiled once, not once in
+    every kernel that runs plans.
     """
     step: Callable
     grad: Callable | None = None
@@ -83,18 +83,24 @@ class Rowwise:
 
 APART = types.void(types.int64, types.int64, floats, floats, floats, floats, floats)
 """shape, weights, x, y, old, new: what a step that is apart takes."""
+APART_GRAD = types.void(types.int64, types.int64, *(floats,) * 10)
+"""The same, then d_weights, d_x, d_y, d_old, d_new."""
 
 
 def apart(function):
-    """A rowwise step as a kernel of its own; it belongs to the file that it stands in."""
+    """A rowwise step, or a grad, as a kernel of its own; it belongs to the file that it stands in."""
     body = inline(function)
 
     def step(inputs, units, weights, x, y, old, new):
         body((inputs, units), weights, x, y, old, new)
 
-    step.__module__, step.__name__, step.__qualname__ = function.__module__, function.__name__, function.__qualname__
-    step.__code__ = step.__code__.replace(co_filename=function.__code__.co_filename)
-    compiled = kernel(APART)(step)
+    def grad(inputs, units, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+        body((inputs, units), weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new)
+
+    outer, signature = (step, APART) if function.__code__.co_argcount == 6 else (grad, APART_GRAD)
+    outer.__module__, outer.__name__, outer.__qualname__ = function.__module__, function.__name__, function.__qualname__
+    outer.__code__ = outer.__code__.replace(co_filename=function.__code__.co_filename)
+    compiled = kernel(signature)(outer)
     compiled.inlined = body  # for a kernel that takes it in after all, as on a GPU
     return compiled
 

@@ -14,8 +14,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from streamrnn.cells import STAGES
-from streamrnn.cells.base import NEW, OLD, Gated
-from streamrnn.jit import inline, part
+from streamrnn.cells.base import APART_GRAD, NEW, OLD, Gated
+from streamrnn.jit import called, inline, part
 from streamrnn.kernels import frame as frames
 from streamrnn.kernels.frame import gap, place
 from streamrnn.kernels.products import SUMS, add_products
@@ -25,6 +25,7 @@ from streamrnn.lanes import LONG as INDEX
 
 BACK = (frames.table, floats, floats, frames.frame_type, frames.frame_type, floats, types.int64)
 WEIGH = (frames.table, frames.frame_type, floats, types.int64)
+call_apart = called(APART_GRAD)
 ONES = np.ones(1, np.float32)  # what a bias is multiplied by
 
 add_wide, add_two, add_one = (add_products(STREAMS, blocks) for blocks in (4, 2, 1))
@@ -146,8 +147,21 @@ def _rowwise(stage):
     return step
 
 
-_back = frames.switch([None if stage.grad is None else _gated(stage) if isinstance(stage, Gated) else _rowwise(stage)
-                       for stage in STAGES], BACK)
+@part
+def _apart(row, arena, back, frame, d_frame, d_arena, tiles):
+    """Grads that are apart. The last stream first: in a chain (kernels/unroll.py) each takes from the one behind it."""
+    inputs, units, state = row[frames.INPUTS], row[frames.UNITS], row[frames.STATE] * 8
+    source, target, w, d_w = row[frames.SOURCE], row[frames.BUFFERS], at(arena, row[frames.WEIGHTS]), at(d_arena, row[frames.WEIGHTS])
+    for s in range(tiles * STREAMS - 1, -1, -1):
+        call_apart(row[frames.CODE_BACK], (
+            inputs, units, w, place(frame, GROUP, source, s), place(frame, GROUP, target, s),
+            place(frame, GROUP, state + OLD, s), place(frame, GROUP, state + NEW, s),
+            d_w, place(d_frame, GROUP, source, s), place(d_frame, GROUP, target, s),
+            place(d_frame, GROUP, state + OLD, s), place(d_frame, GROUP, state + NEW, s)))
+
+
+_back = frames.switch([*(None if stage.grad is None else _gated(stage) if isinstance(stage, Gated) else _rowwise(stage)
+                         for stage in STAGES), _apart], BACK)
 
 
 @inline
@@ -203,7 +217,8 @@ def _weigh(stage):
         target = at(d_arena, row[frames.WEIGHTS])
         for u in range(0, row[frames.UNITS], LANES):
             here = at(d_sums, u)
-            bias(target, data(ONES), 0, 1, here, wide, step, rows)
+            if row[frames.BIASED] != 0:
+                bias(target, data(ONES), 0, 1, here, wide, step, rows)
             target = at(target, sums * LANES)
             from_hidden(target, hidden, hidden_step, hiddens, at(here, hidden_first * wide), wide, step, rows)
             target = at(target, hiddens * per_hidden * LANES)

@@ -15,8 +15,9 @@ STAGES, INPUTS_OF_MODEL, OUTPUTS_OF_MODEL, STRIDE, WORK_SIZE, TOKENS, ARENA, HEA
 GAPS = -1
 # a stage's row; BUFFERS are the places that a gated unit reads, then those it writes
 # and, for training, where its sums are kept, where the arena packed for the way back has its weights, and whether the
-# gradient of its source is wanted; CODE: the address of a step that is apart
-KIND, INPUTS, UNITS, HIDDENS, WEIGHTS, SOURCE, HIDDEN, SPARE, STATE, KEPT, BACK, DEEPER, CODE, BUFFERS = range(14)
+# gradient of its source is wanted; BIASED: does it learn its biases? CODE, CODE_BACK: the addresses of a step and a grad
+# that are apart
+KIND, INPUTS, UNITS, HIDDENS, WEIGHTS, SOURCE, HIDDEN, SPARE, STATE, KEPT, BACK, DEEPER, BIASED, CODE, CODE_BACK, BUFFERS = range(16)
 COLUMNS = BUFFERS + 6
 
 SPACES = 6

@@ -17,6 +17,7 @@ from streamrnn.plan import aligned, padded
 from streamrnn.training.tape import Tape, record_size
 
 SHARD = min(8, GROUP)       # sequences that share a tape: few enough that a usual window stays in the cache
+FEW, MUCH = STREAMS, 1 << 22  # sequences below which, and bytes of a shard's tape beyond which, each is a chain where that can be
 BINS = 16
 MOST_IN_BINS = 1 << 24      # floats in all bins together
 MOST_OF_TAPES = 1 << 32     # bytes: a window that takes more was hardly meant
@@ -42,15 +43,19 @@ class Shard:
     keys: np.ndarray | None    # of dropout's masks
 
 
+def slots_of(count, chain):
+    return count if chain else -(-count // STREAMS) * STREAMS
+
+
 class Tapes:
     """The tapes of one thread, one for each number of slots that its shards need."""
 
-    def __init__(self, weights, goals, time):
-        self._make = lambda slots: Tape(weights, slots, time, goals)
-        self._made = {}
+    def __init__(self, weights, goals, time, chain):
+        self._make = lambda slots: Tape(weights, slots, time, goals, chain=chain)
+        self._made, self._chain = {}, chain
 
     def of(self, count):
-        slots = -(-count // STREAMS) * STREAMS
+        slots = slots_of(count, self._chain)
         if slots not in self._made:
             self._made[slots] = self._make(slots)
         return self._made[slots]
@@ -92,12 +97,14 @@ class Passes(OfWindows):
             jit.ready(dispatcher)
         super().__init__(weights, objective, sequences, seed)
         self.piece = min(time, recompute or time)
-        shards = -(-batch // SHARD)
+        self.chain = weights.plan.chains and (batch < FEW or 4 * min(batch, SHARD) * self.piece * record_size(weights.plan) > MUCH)
+        self.shard = 1 if self.chain else SHARD
+        shards = -(-batch // self.shard)
         self.bins = max(1, min(BINS, shards, MOST_IN_BINS // max(1, weights.size)))
         self._gradients = aligned(self.bins * padded(weights.size)).reshape(self.bins, -1)[:, :weights.size]
         self.threads = min(threads, self.bins)
         goals = [goal.target.shape[1] for goal in sequences.goals]
-        self._tapes = [Tapes(weights, goals, self.piece) for _ in range(self.threads)]
+        self._tapes = [Tapes(weights, goals, self.piece, self.chain) for _ in range(self.threads)]
         self._pool = ThreadPoolExecutor(self.threads - 1, "streamrnn") if self.threads > 1 else None
         self.states = np.zeros((batch, weights.plan.stride), np.float32)  # of the batch's sequences, between windows
         self._before = self.states.copy()                                 # before the last window
@@ -105,8 +112,9 @@ class Passes(OfWindows):
     def memory(self):
         """What training takes at its peak, in words; refused where it is out of all proportion."""
         plan, batch = self.weights.plan, len(self.states)
-        shards = {min(count, SHARD) for count in (batch, len(self.data) % batch)} | {batch % SHARD, len(self.data) % batch % SHARD}
-        slots = sorted({-(-count // STREAMS) * STREAMS for count in shards} - {0}, reverse=True)  # each kind has a tape of its own
+        most, rest = self.shard, len(self.data) % batch
+        shards = {min(batch, most), min(rest, most), batch % most, rest % most}
+        slots = sorted({slots_of(count, self.chain) for count in shards} - {0}, reverse=True)  # each kind has a tape of its own
         beside = padded(plan.inputs) + 2 * plan.outputs + sum(goal.target.shape[1] + 1 for goal in self.data.goals)
         tape = 4 * sum(slots) * ((self.piece + 1) * record_size(plan) + self.piece * beside)
         arenas = 4 * (self.weights.size * (self.bins + 5) + self.weights.back.size)
@@ -183,8 +191,8 @@ class Passes(OfWindows):
         firsts, counts = self._rows(window)
         keys = self._keys(window.chosen, epoch) if self.weights.plan.masks else None
         found = []
-        for i in range(0, len(firsts), SHARD):
-            part = slice(i, min(i + SHARD, len(firsts)))
+        for i in range(0, len(firsts), self.shard):
+            part = slice(i, min(i + self.shard, len(firsts)))
             found.append(Shard(part, firsts[part], counts[part], int(counts[part].max()), window.start,
                                None if keys is None else keys[part]))
         return [shard for shard in found if shard.time] or found[:1]

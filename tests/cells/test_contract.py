@@ -16,6 +16,11 @@ EXAMPLES = {
     "rnn": [lambda n: {"units": n}, lambda n: {"units": n, "activation": "relu"}],
     "lstm": [lambda n: {"units": n}],
     "gru": [lambda n: {"units": n}, lambda n: {"units": n, "reset_after": False}],
+    "mingru": [lambda n: {"units": n}],
+    "minlstm": [lambda n: {"units": n}],
+    "lru": [lambda n: {"units": n, "r_max": 0.9}, lambda n: {"units": 20, "states": n, "r_min": 0.5, "r_max": 0.9, "max_phase": 1.0}],
+    "attention": [lambda n: {"units": n, "window": 20}, lambda n: {"units": 2 * n, "window": 1},
+                  lambda n: {"units": 3 * n, "window": 70, "heads": 3}],
     "dense": [lambda n, a=a: {"units": n, "activation": a} for a in (None, "relu", "tanh", "sigmoid", "softmax")],
     "embedding": [lambda n: {"vocabulary": 29, "size": n}],
     "layernorm": [lambda n: {}],
@@ -30,6 +35,13 @@ BAD = [
     ("lstm", {"units": -1}, "units"), ("lstm", {"units": "3"}, "units"), ("lstm", {}, "units"), ("lstm", {"units": 3, "size": 4}, "size"),
     ("gru", {"units": None}, "units"), ("gru", {"units": 3, "reset_after": 1}, "reset_after"),
     ("dense", {"units": 0}, "units"), ("dense", {"units": 3, "activation": "swish"}, "activation"),
+    ("mingru", {"units": 0}, "units"), ("mingru", {}, "units"), ("minlstm", {"units": 1.5}, "units"), ("lru", {"units": -1}, "units"),
+    ("lru", {"units": 3, "states": 0}, "states"), ("lru", {"units": 3, "r_min": 1.0}, "r_min"),
+    ("lru", {"units": 3, "r_max": 1.5}, "r_max"),
+    ("lru", {"units": 3, "r_max": True}, "r_max"), ("lru", {"units": 3, "max_phase": 0}, "max_phase"),
+    ("lru", {"units": 3, "max_phase": float("nan")}, "max_phase"),
+    ("attention", {"units": 3}, "window"), ("attention", {"units": 3, "window": 0}, "window"),
+    ("attention", {"units": 3, "window": 2, "heads": 2}, "heads"), ("attention", {"units": 3, "window": 1 << 21}, "window"),
     ("embedding", {"vocabulary": 0, "size": 3}, "vocabulary"), ("embedding", {"vocabulary": 3, "size": 0}, "size"),
     ("embedding", {"vocabulary": (1 << 24) + 1, "size": 1}, "vocabulary"),
     ("layernorm", {"epsilon": 0}, "epsilon"), ("layernorm", {"epsilon": "small"}, "epsilon"), ("layernorm", {"epsilon": np.nan}, "epsilon"),
@@ -78,7 +90,10 @@ def test_matches_the_reference_over_1000_steps(kind, example, size, rng):
     assert np.abs(y - want).max() <= 2e-6 * max(1, np.abs(want).max())  # a relu's values may grow
 
 
-@pytest.mark.parametrize(("kind", "example"), [pytest.param(kind, example, id=f"{kind}-{i}") for kind in ("rnn", "lstm", "gru", "dense")
+OF_MANY_SIZES = ("rnn", "lstm", "gru", "dense", "mingru", "lru")
+
+
+@pytest.mark.parametrize(("kind", "example"), [pytest.param(kind, example, id=f"{kind}-{i}") for kind in OF_MANY_SIZES
                                                for i, example in enumerate(EXAMPLES[kind])])
 def test_every_number_of_units_matches_the_reference(kind, example, rng):
     """Each one shares its blocks of units among sweeps of the tile in its own way."""
@@ -126,7 +141,7 @@ def test_rows_stay_zero_beyond_the_real_units(kind, example, size, rng):
         for segment in row.segments:
             real[segment.offset:segment.offset + segment.size] = True
         assert (np.asarray(row)[~real] == 0).all()
-        assert real.any() == (kind in {"rnn", "lstm", "gru"})
+        assert real.any() == (kind in {"rnn", "lstm", "gru", "mingru", "minlstm", "lru", "attention"})
 
 
 @every_example
@@ -153,7 +168,8 @@ def test_bad_configuration_is_refused_by_the_name_of_its_field(kind, config, fie
         Model.from_config({"inputs": 2, "layers": [{"kind": kind, **config}]})
 
 
-@pytest.mark.parametrize("rest", [["lstm", "gru", "rnn"], ["gru", "layernorm", "dense"], ["dropout", "lstm", "dropout", "dense"]])
+@pytest.mark.parametrize("rest", [["lstm", "gru", "rnn"], ["gru", "layernorm", "dense"], ["lru", "mingru", "attention", "minlstm"],
+                                  ["dropout", "lstm", "dropout", "dense"]])
 def test_a_stack_matches_the_reference(rest, rng):
     layers = [LAYERS[kind](**EXAMPLES[kind][-1](23)) for kind in rest]
     model = Model(inputs=INPUTS, layers=layers, seed=7)

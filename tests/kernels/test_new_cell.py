@@ -38,7 +38,7 @@ def file_of(guide):
 
 def name_it(door):
     """What the newcomer changes in cells/__init__.py: the import, and a name in CELLS."""
-    door, imports = re.subn(r"^(from streamrnn\.cells import .*)$", r"\1, mgu", door, flags=re.MULTILINE)
+    door, imports = re.subn(r"^(from streamrnn\.cells import \()$", r"\1\n    mgu,", door, flags=re.MULTILINE)
     door, cells = re.subn(r"^(CELLS = \(.*)\)$", r"\1, mgu)", door, flags=re.MULTILINE)
     assert imports == cells == 1
     return door

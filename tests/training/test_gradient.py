@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import reference
 
-from streamrnn import GRU, LSTM, RNN, Dense, Detector, Dropout, Embedding, LayerNorm, Model, Scale, Unscale
+from streamrnn import GRU, LRU, LSTM, RNN, Attention, Dense, Detector, Dropout, Embedding, LayerNorm, MinGRU, MinLSTM, Model, Scale, Unscale
 from streamrnn.cells import CELLS
 from streamrnn.errors import ConfigError
 from streamrnn.kernels.tile import GROUP
@@ -24,6 +24,10 @@ EXAMPLES = {
     "rnn": [lambda n: RNN(n), lambda n: RNN(n, "relu")],
     "lstm": [lambda n: LSTM(n)],
     "gru": [lambda n: GRU(n), lambda n: GRU(n, reset_after=False)],
+    "mingru": [lambda n: MinGRU(n)],
+    "minlstm": [lambda n: MinLSTM(n)],
+    "lru": [lambda n: LRU(n), lambda n: LRU(9, n)],
+    "attention": [lambda n: Attention(n, 7), lambda n: Attention(3 * n, 17, heads=3)],
     "dense": [lambda n, a=a: Dense(n, a) for a in (None, "relu", "tanh", "sigmoid", "softmax")],
     "embedding": [lambda n: Embedding(29, n)],
     "layernorm": [lambda n: LayerNorm(), lambda n: LayerNorm(epsilon=0.1)],
@@ -41,6 +45,7 @@ STACKS = {
     "dense, wide and narrow": ([Dense(9, "tanh"), Dense(8, "tanh"), Dense(40, "relu"), Dense(1)], None),
     "dense, narrow first": ([Dense(8, "sigmoid"), Dense(17)], None),
     "scaled on both ends": ([Scale(), GRU(18), Dense(9, "relu"), Dense(2), Unscale()], None),
+    "none that waits for a product": ([MinGRU(18), LRU(9), Dropout(0.25), Attention(6, 5, 2), LayerNorm(), MinLSTM(21), Dense(2)], None),
     "deep heads": ([LSTM(19), Dense(12, "tanh")], {"few": Dense(3), "share": [Dense(23, "relu"), Dense(11, "softmax")],
                                                    "slow": [GRU(10), Dropout(0.5), LayerNorm(), Dense(1)]}),
 }
@@ -227,12 +232,19 @@ def test_nothing_behind_a_streams_length_counts(layers, heads, rng):
     assert all(map(same_bits, *found))
 
 
-def random_states(rng, plan, streams):
-    """Values for each segment of a row: as rows, and as every stream's {layer: {name: value}}."""
+def random_states(rng, model, plan, streams):
+    """Values for each segment of a row: as rows, and as every stream's {layer: {name: value}}.
+
+    A segment may have padding of its own: where a stream that has run has zeros. A count is one, no gradient of it counts.
+    """
+    stream = model.stream()
+    stream.run(samples(rng, model, 100))
+    used = stream.state()
     rows, states = np.zeros((streams, plan.stride), F), [{} for _ in range(streams)]
     for segment in plan.segments:
         layer, name = segment.name.rsplit(".", 1)
-        values = rows[:, segment.offset:segment.offset + segment.size] = numbers(rng, streams, segment.size) / 2
+        values = (used[segment.name] != 0) * numbers(rng, streams, segment.size) / 2 if name != "count" else np.full((streams, 1), F(4))
+        rows[:, segment.offset:segment.offset + segment.size] = values
         for state, value in zip(states, values, strict=True):
             state.setdefault(layer, {})[name] = value
     return rows, states
@@ -243,7 +255,7 @@ def random_states(rng, plan, streams):
 def test_rows_before_the_first_step_and_behind_the_last_one_take_part(layers, heads, time, rng):
     window, streams = Window(rng, model_of(rng, 5, layers, heads), 5, time), range(5)
     plan = window.weights.plan
-    (rows, states), (d_rows, d_states) = (random_states(rng, plan, 5) for _ in range(2))
+    (rows, states), (d_rows, d_states) = (random_states(rng, window.model, plan, 5) for _ in range(2))
     tape = window.laid()
     tape.rows[0, streams] = rows
     tape.d_rows[streams, (time - 1) % 2] = d_rows

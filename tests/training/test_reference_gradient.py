@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import reference
 
-from streamrnn import GRU, LSTM, RNN, Dense, Dropout, Embedding, LayerNorm, Model, Scale, Unscale
+from streamrnn import GRU, LRU, LSTM, RNN, Attention, Dense, Dropout, Embedding, LayerNorm, MinGRU, MinLSTM, Model, Scale, Unscale
 from streamrnn.cells import CELLS
 
 LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}  # a detector's parts have tests of their own
@@ -17,6 +17,10 @@ EXAMPLES = {
     "rnn": [RNN(3), RNN(3, "relu")],
     "lstm": [LSTM(3)],
     "gru": [GRU(3), GRU(3, reset_after=False)],
+    "mingru": [MinGRU(3)],
+    "minlstm": [MinLSTM(3)],
+    "lru": [LRU(3), LRU(2, states=4)],
+    "attention": [Attention(3, 2), Attention(4, 3, heads=2), Attention(2, 20)],
     "dense": [Dense(3), *(Dense(3, name) for name in ("relu", "tanh", "sigmoid", "softmax"))],
     "embedding": [Embedding(3, 2)],  # as many tokens as a sample has: some come twice in it
     "layernorm": [LayerNorm(), LayerNorm(epsilon=0.3)],
