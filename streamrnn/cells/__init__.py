@@ -1,5 +1,6 @@
 """Every cell there is, named in one place: a new cell is one file and one name in CELLS."""
 from streamrnn.cells import activation, dense, dropout, embedding, gru, layernorm, lstm, plumbing, rnn, scale
+from streamrnn.cells.general import both_ways, elementwise, recurrence
 from streamrnn.cells.monitors import (
     alarm,
     echo,
@@ -18,13 +19,17 @@ from streamrnn.errors import ConfigError
 
 CELLS = (plumbing, rnn, lstm, gru, dense, activation, embedding, layernorm, dropout, scale)
 
+GENERAL = (recurrence, elementwise, both_ways)
+"""What models from elsewhere need besides."""
+
 MONITORS = (intake, season, recursive, regress, forecast, surprise, level, patterns, novelty, echo, alarm, report)
 """The parts of a detector."""
 
 STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES)
-"""What the kernels hold; a stage's number in a plan is its position here. Those of MONITORS stand apart, and share the number behind."""
+"""What the kernels hold; a stage's number in a plan is its position here. Those of GENERAL and MONITORS stand apart,
+and share the number behind."""
 
-LAYERS = {layer.kind: layer for cell in CELLS + MONITORS for layer in cell.LAYERS}
+LAYERS = {layer.kind: layer for cell in CELLS + GENERAL + MONITORS for layer in cell.LAYERS}
 """What a model file names."""
 
 

@@ -16,6 +16,10 @@ DIGIT = 1 << 22  # numbers that float32 tells apart with ease
 class Weights:
     def __init__(self, model):
         self.model, (self.plan, _) = model, model.plan(training=True)
+        layers = {name: layer for name, layer, _ in model.stacks()}
+        for layer, stage in zip(self.plan.stage_layers, self.plan.stages, strict=True):
+            if stage.grad is None:
+                raise ConfigError(f"{layer} cannot be trained: a {type(layers[layer]).__name__} has no derivative here")
         packed = self.plan.assemble(model.tensors)
         self.program = packed.program
         stages = self.program[frame.HEADER:].reshape(-1, frame.COLUMNS)
@@ -29,9 +33,6 @@ class Weights:
         self._shapes = {name: tensor.shape for name, tensor in model.tensors.items()}
         self.learnt = np.zeros(self.size, np.float32)  # 1 where training may change a number, 0 in padding and constants
         self._homes = self._find_homes()
-        for layer, stage in zip(self.plan.stage_layers, self.plan.stages, strict=True):
-            if stage.grad is None:
-                raise ConfigError(f"{layer} cannot be trained: its stage has no derivative")
         self.refresh()
 
     def _find_homes(self):
