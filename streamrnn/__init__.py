@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from streamrnn.cells.dense import Dense as Dense
     from streamrnn.cells.dropout import Dropout as Dropout
     from streamrnn.cells.embedding import Embedding as Embedding
+    from streamrnn.cells.general.both_ways import Bidirectional as Bidirectional
+    from streamrnn.cells.general.both_ways import Reverse as Reverse
+    from streamrnn.cells.general.elementwise import Activation as Activation
+    from streamrnn.cells.general.recurrence import Recurrence as Recurrence
     from streamrnn.cells.gru import GRU as GRU
     from streamrnn.cells.layernorm import LayerNorm as LayerNorm
     from streamrnn.cells.lstm import LSTM as LSTM
@@ -57,6 +61,9 @@ if TYPE_CHECKING:
     from streamrnn.errors import StreamRNNError as StreamRNNError
     from streamrnn.errors import TimedOut as TimedOut
     from streamrnn.errors import UnknownStream as UnknownStream
+    from streamrnn.interop.from_onnx import from_onnx as from_onnx
+    from streamrnn.interop.to_onnx import first_states as first_states
+    from streamrnn.interop.to_onnx import to_onnx as to_onnx
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
@@ -86,6 +93,9 @@ _HOMES = {
     "streamrnn.cells.dense": ["Dense"], "streamrnn.cells.embedding": ["Embedding"],
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
     "streamrnn.cells.scale": ["Scale", "Unscale"],
+    "streamrnn.cells.general.recurrence": ["Recurrence"], "streamrnn.cells.general.elementwise": ["Activation"],
+    "streamrnn.cells.general.both_ways": ["Bidirectional", "Reverse"],
+    "streamrnn.interop.from_onnx": ["from_onnx"], "streamrnn.interop.to_onnx": ["to_onnx", "first_states"],
     "streamrnn.model.model": ["Model", "load"], "streamrnn.engine.engine": ["Engine"], "streamrnn.streams.stream": ["Stream"],
     "streamrnn.detect.detector": ["Detector"], "streamrnn.detect.verdict": ["Verdict", "Verdicts"],
     "streamrnn.bus.server": ["Server"], "streamrnn.bus.desk": ["Limits"],

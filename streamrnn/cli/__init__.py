@@ -8,6 +8,8 @@ COMMANDS = {
     "train": "fit an anomaly detector, or train a model, on a table and save it",
     "detect": "run a table through a detector: what was strange in it, when and why",
     "tune": "search for the layers and the rate that train best on a table",
+    "import": "take a model of another library (ONNX) over into a model file",
+    "export": "write a model for another runtime (ONNX)",
     "serve": "serve models on ZeroMQ",
     "send": "send a table's rows to a server, and write what comes back",
     "watch": "show what a server does, live",
@@ -24,7 +26,7 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        import_module(f"streamrnn.cli.{name}").options(command)
+        _module(name).options(command)
     chosen = parser.parse_args(arguments)
     if chosen.version:
         from streamrnn import __version__
@@ -35,13 +37,17 @@ def main(arguments=None):
         return 0
     from streamrnn.errors import StreamRNNError
     try:
-        return import_module(f"streamrnn.cli.{chosen.command}").run(chosen) or 0
+        return _module(chosen.command).run(chosen) or 0
     except (StreamRNNError, OSError) as error:
         print(f"streamrnn {chosen.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+
+
+def _module(name):
+    return import_module(f"streamrnn.cli.{'import_' if name == 'import' else name}")
 
 
 if __name__ == "__main__":

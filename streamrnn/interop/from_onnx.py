@@ -113,7 +113,8 @@ def _built(walk, found):
             raise ConfigError(f"outputs {', '.join(chains)} share no layer: import them one by one, with outputs=")
         trunk, heads = first[:shared], {name.replace(".", "_"): chain[shared:] for name, chain in chains.items()}
     stacks = {"layers": trunk, **{f"heads.{name}": chain for name, chain in heads.items()}}
-    tensors = {f"{stack}.{n}.{key}": value for stack, chain in stacks.items() for n, entry in enumerate(chain) for key, value in entry.tensors.items()}
+    tensors = {f"{stack}.{n}.{key}": value for stack, chain in stacks.items() for n, entry in enumerate(chain)
+               for key, value in entry.tensors.items()}
     tops = {name: [entry.layer for entry in chain] or [Dropout(0.0)] for name, chain in heads.items()}
     model = Model(int(np.prod([atom.size for atom in walk.features])), [entry.layer for entry in trunk], tops or None, tensors=tensors)
     return model, [(f"{stack}.{n}", repr(entry.layer), entry.origin) for stack, chain in stacks.items() for n, entry in enumerate(chain)]

@@ -11,6 +11,7 @@ from streamrnn.cells import activation as usual
 from streamrnn.cells.base import Layer, Rowwise, apart
 from streamrnn.cells.general.functions import activate, coded, function_of
 from streamrnn.cells.plumbing import COPY
+from streamrnn.errors import ConfigError
 from streamrnn.lanes import LANES, get, load, store
 
 
@@ -39,9 +40,10 @@ class Activation(Layer):
     def __post_init__(self):
         if self.function == "softmax" and self.alpha is None and self.beta is None:
             return
+        if self.beta is not None and self.alpha is None:
+            raise ConfigError(f"Activation: function {self.function!r} has a beta and no alpha: give both")
         numbers = [n for n in (self.alpha, self.beta) if n is not None]
-        given = self.function if not numbers else (self.function, self.alpha, self.beta) if self.beta is not None else (self.function, *numbers)
-        name, alpha, beta = function_of(given, "Activation: function")
+        name, alpha, beta = function_of((self.function, *numbers), "Activation: function")
         if name not in usual.BY_NAME:
             object.__setattr__(self, "alpha", alpha)
             object.__setattr__(self, "beta", beta)

@@ -245,7 +245,7 @@ class Recurrence(Layer):
         out, gates, units = self.projection or self.units, GATES[self.cell], self.units
         header[:FUNCTIONS] = (CELLS.index(cell), units, out, self.clip or 0, self.peepholes, self.input_forget, self.starts,
                               self.projection is not None)
-        numbers = sum(map(coded, self.activations), [])
+        numbers = [number for one in self.activations for number in coded(one)]
         header[FUNCTIONS:FUNCTIONS + len(numbers)] = numbers
         inputs, hidden, b_i, b_h = (tensors[name].reshape(gates, units, *tensors[name].shape[1:])
                                     for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"))

@@ -13,8 +13,8 @@ from streamrnn.interop.onnx_in import recurrences
 from streamrnn.interop.onnx_in.values import Atom, Entry, Outside, Refused, Stack, Value, per_feature, reshaped
 
 FUNCTIONS = {"Relu": ("relu",), "Tanh": ("tanh",), "Sigmoid": ("sigmoid",), "Softsign": ("softsign",), "Softplus": ("softplus",),
-             "LeakyRelu": ("leaky_relu", "alpha", 0.01), "Elu": ("elu", "alpha", 1.0), "ThresholdedRelu": ("thresholded_relu", "alpha", 1.0),
-             "HardSigmoid": ("hard_sigmoid", "alpha", 0.2, "beta", 0.5)}
+             "LeakyRelu": ("leaky_relu", "alpha", 0.01), "Elu": ("elu", "alpha", 1.0),
+             "ThresholdedRelu": ("thresholded_relu", "alpha", 1.0), "HardSigmoid": ("hard_sigmoid", "alpha", 0.2, "beta", 0.5)}
 IN_DENSE = ("relu", "tanh", "sigmoid", "softmax")
 
 
@@ -35,7 +35,8 @@ def read(walk, node, given):
         raise Refused("works on the final states of several layers at once: take one of them")
     reader = READERS.get((node.domain or "ai.onnx", node.op_type))
     if reader is None:
-        raise Refused(f"no layer computes this operator; known around RNN, LSTM and GRU are {', '.join(sorted(name for _, name in READERS))}")
+        known = ", ".join(sorted(name for _, name in READERS))
+        raise Refused(f"no layer computes this operator; known around RNN, LSTM and GRU are {known}")
     return [reader(walk, node, given)]
 
 
@@ -141,7 +142,8 @@ def _slice(walk, node, given):
         at = walk.attributes(node, starts=[], ends=[], axes=None)
         starts, ends, axes, steps = at["starts"], at["ends"], at["axes"], None
     else:
-        starts, ends, axes, steps = (None if one is None else np.ravel(_constant(one, "bounds")) for one in (*given[1:], *[None] * (5 - len(given))))
+        bounds = *given[1:], *[None] * (5 - len(given))
+        starts, ends, axes, steps = (None if one is None else np.ravel(_constant(one, "bounds")) for one in bounds)
     axes = range(len(starts)) if axes is None else axes
     for n, (axis, start, end) in enumerate(zip(axes, starts, ends, strict=True)):
         size = _size(source, int(axis))
@@ -152,7 +154,8 @@ def _slice(walk, node, given):
             source = replace(source, parts=source.parts[low:high])
             continue
         if len(range(low, high, stride)) != 1:
-            raise Refused(f"slices {len(range(low, high, stride))} of the {size} places of axis {axis}: all, or one such as the last step, are known")
+            raise Refused(f"slices {len(range(low, high, stride))} of the {size} places of axis {axis}: known are all, "
+                          "or one such as the last step")
         source = _chosen(walk, source, int(axis), low, keep=True)
     return source
 
@@ -323,7 +326,8 @@ def _shift_and_factor(walk, node, value, shift, factor):
         return value.instead(last.layer, {**last.tensors, "bias": last.tensors["bias"] + shift}, _origin(node))
     if last and isinstance(last.layer, Unscale) and factor is None and not last.tensors["shift"].any():
         return value.instead(last.layer, {**last.tensors, "shift": shift}, _origin(node))
-    return value.then(Unscale(), {"shift": 0 * ones if shift is None else shift, "factor": ones if factor is None else factor}, _origin(node))
+    tensors = {"shift": 0 * ones if shift is None else shift, "factor": ones if factor is None else factor}
+    return value.then(Unscale(), tensors, _origin(node))
 
 
 def _by_constant(operation):

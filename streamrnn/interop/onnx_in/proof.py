@@ -66,8 +66,8 @@ def _one(session, walk, model, outputs, size, rng):
         worst = max(worst, float(error.max(initial=0)))
         if not worst <= TOLERANCE * scale:
             at = tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
-            raise ConfigError(f"output {name!r}{list(at)} is {there[at]:.6g} in ONNX Runtime and {here[at]:.6g} here, for {batch} sequences of "
-                              f"{time} steps: nothing was imported. Please report this graph")
+            raise ConfigError(f"output {name!r}{list(at)} is {there[at]:.6g} in ONNX Runtime and {here[at]:.6g} here, for {batch} "
+                              f"sequences of {time} steps: nothing was imported. Please report this graph")
     return worst, f"{batch} x {time} steps"
 
 

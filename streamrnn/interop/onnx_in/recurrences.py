@@ -45,7 +45,8 @@ def read(walk, node, given):
     if x.feature_axis() != 2 or x.width != w.shape[2]:
         raise Refused(f"X has {x.width} features in axis {x.feature_axis()}, W takes {w.shape[2]} in axis 2")
     _lengths(walk, lengths, x, batch_first)
-    options = {"clip": at["clip"] or None, "input_forget": bool(at.get("input_forget")), "reset_after": bool(at.get("linear_before_reset"))}
+    options = {"clip": at["clip"] or None, "input_forget": bool(at.get("input_forget")),
+               "reset_after": bool(at.get("linear_before_reset", True))}
     functions = _functions(at, USUAL[cell], ways)
     starts = {"start_h": _start(walk, h, "initial_h", ways, batch_first), "start_c": _start(walk, c, "initial_c", ways, batch_first)}
     layers = []
@@ -120,7 +121,8 @@ def _start(walk, state, name, ways, batch_first):
     if state.ndim != 3 or len(state) != ways:
         raise Refused(f"its {name} has shape {state.shape}")
     if (state != state[:, :1]).any():
-        raise Refused(f"its {name} differs from sequence to sequence: a model's streams all start from one state. Make it an input of the graph")
+        raise Refused(f"its {name} differs from sequence to sequence: a model's streams all start from one state. "
+                      "Make it an input of the graph")
     return state[:, 0]
 
 

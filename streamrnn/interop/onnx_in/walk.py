@@ -9,7 +9,7 @@ import numpy as np
 from streamrnn.errors import ConfigError
 from streamrnn.interop.onnx_in.values import Atom, Outside, Refused, Stack, Value
 
-BATCH, TIME = 3, 7
+BATCH, TIME = 211, 223
 TENSORS = {1: np.float32, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64}  # TensorProto's numbers for input types
 MOST_FOLDED = 1 << 28  # bytes
 
@@ -183,6 +183,7 @@ class Walk:
             name, = hidden
             return hidden, [state for state in states if state != name]
         if not found:
-            what = "the final states of several layers" if hidden or any(isinstance(self.env.get(n), Stack) for n in states) else "cell states"
+            several = hidden or any(isinstance(self.env.get(name), Stack) for name in states)
+            what = "the final states of several layers" if several else "cell states"
             raise ConfigError(f"the graph gives only {what}: export what the last layer gives at each step, or choose one with outputs=")
         return found, states
