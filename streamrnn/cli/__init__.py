@@ -1,5 +1,6 @@
 """The command line: `streamrnn COMMAND`. One file a command; numba comes only with what needs it."""
 import argparse
+import keyword
 import sys
 from importlib import import_module
 
@@ -8,12 +9,12 @@ COMMANDS = {
     "train": "fit an anomaly detector, or train a model, on a table and save it",
     "detect": "run a table through a detector: what was strange in it, when and why",
     "tune": "search for the layers and the rate that train best on a table",
-    "import": "take a model of another library (ONNX) over into a model file",
-    "export": "write a model for another runtime (ONNX)",
+    "import": "bring a model in from ONNX, proven against it",
     "serve": "serve models on ZeroMQ",
     "send": "send a table's rows to a server, and write what comes back",
     "watch": "show what a server does, live",
     "keys": "make CURVE keys for a server and its clients",
+    "export": "write a model for elsewhere: an ONNX graph",
     "warmup": "compile everything once, so that later starts take a fraction of a second",
     "info": "what this installation is: versions, processor, cache, what a model file holds, or what a server serves",
     "bench": "measure step latency and throughput on this machine",
@@ -46,8 +47,9 @@ def main(arguments=None):
         return 130
 
 
-def _module(name):
-    return import_module(f"streamrnn.cli.{'import_' if name == 'import' else name}")
+def _module(command):
+    """The file of a command: of its name, but for `import`, which no module can be called in Python's own words."""
+    return import_module(f"streamrnn.cli.{command}{'_' if keyword.iskeyword(command) else ''}")
 
 
 if __name__ == "__main__":

@@ -1,18 +1,31 @@
-"""streamrnn import: a model of another library as a model file, with a report of what became what."""
+"""streamrnn import: a model from another framework's file, proven against that framework where it is installed."""
+import argparse
+import math
+
+
+def tolerance(text):
+    """An argument that is an error above 0; inf takes everything."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"a number above 0, such as 1e-4, got {text!r}")
+    return value
 
 
 def options(parser):
-    parser.add_argument("file", help="an ONNX file (.onnx)")
-    parser.add_argument("-o", "--output", required=True, help="the model file to write (.safetensors)")
-    parser.add_argument("--inputs", help="the graph input that brings samples; by default the first")
-    parser.add_argument("--outputs", nargs="+", metavar="NAME", help="graph outputs to take; by default all that are no states")
+    parser.add_argument("file", help="the file to import (.onnx)")
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where to save the model (.safetensors)")
+    parser.add_argument("--tolerance", type=tolerance, default=1e-4, help="the largest error of the proof (1e-4)")
+    parser.add_argument("--inputs", metavar="NAME", help="onnx: the graph input that brings samples; by default the first")
+    parser.add_argument("--outputs", action="append", metavar="NAME", help="onnx: an output to take; by default all that are no states")
 
 
 def run(chosen):
-    from streamrnn.interop.from_onnx import model_of
+    from streamrnn.interop.from_onnx import from_onnx
 
-    model, report = model_of(chosen.file, inputs=chosen.inputs, outputs=chosen.outputs)
+    model, _ = from_onnx(chosen.file, tolerance=chosen.tolerance, inputs=chosen.inputs, outputs=chosen.outputs)
     model.save(chosen.output)
-    print(report)
-    print(f"wrote {chosen.output}: {model!r}")
+    print(f"saved {chosen.output}: {model}")
     return 0

@@ -1,7 +1,6 @@
 """ONNX graphs as models: RNN, LSTM and GRU with what exporters put around them. Strict: nothing is dropped in silence.
 
-`from_onnx(path)` gives the model, `model_of(path)` the model and a report: which layer came from which node, what to know,
-and the largest difference from ONNX Runtime on random samples.
+The report says which layer came from which node, what to know, and the largest error against ONNX Runtime on random samples.
 """
 import os
 from pathlib import Path
@@ -13,39 +12,40 @@ from streamrnn.errors import ConfigError, FileError, MissingExtra
 from streamrnn.interop.onnx_in import proof
 from streamrnn.interop.onnx_in.values import Refused
 from streamrnn.interop.onnx_in.walk import Walk
-from streamrnn.interop.report import Report
+from streamrnn.interop.report import Imported, Report
 from streamrnn.model.model import Model
 
 
-def from_onnx(source, *, inputs=None, outputs=None, prove=True):
-    """The model of an ONNX file or ModelProto.
+def from_onnx(source, *, inputs=None, outputs=None, tolerance=proof.TOLERANCE, seed=0, say=print):
+    """`model, report = sr.from_onnx("net.onnx")`, from a path or an onnx.ModelProto.
 
-    inputs   the name of the graph input that brings samples; None: the first one
-    outputs  names of graph outputs to take, several become heads; None: all that are no states
-    prove    compare with ONNX Runtime, where it is installed
+    inputs     the name of the graph input that brings samples; None: the first one
+    outputs    names of graph outputs to take, several become heads; None: all that are no states
+    tolerance  the largest error of the proof; seed: of its random samples; say: what the report is told to, or None
     """
-    return model_of(source, inputs=inputs, outputs=outputs, prove=prove)[0]
+    found = model_of(source, inputs=inputs, outputs=outputs, tolerance=tolerance, seed=seed)
+    if say:
+        say(found.report)
+    return found
 
 
-def model_of(source, *, inputs=None, outputs=None, prove=True, seed=0):
-    """(Model, Report)"""
+def model_of(source, *, inputs=None, outputs=None, tolerance=proof.TOLERANCE, seed=0):
+    """(Model, Report), nothing said."""
     onnx = _onnx()
     proto = _read(onnx, source)
     walk = Walk(proto, inputs)
     walk.go(proto.graph.node)
     found, states = walk.outputs(outputs)
     walk.settle_rest()
-    model, layers = _built(walk, found)
-    report = Report(_source(proto, walk), layers, walk.notes)
+    model, parts = _built(walk, found)
     last = {value.last for value in found.values()}
-    report.result = "last step" if last == {True} else "every step"
     for name in states:
         walk.note(f"output {name!r} is a state: a stream keeps it, see stream.state()")
     if walk.time is None and any(entry.layer.kind in RECURRENT for value in found.values() for entry in value.chain):
         walk.note("the graph computes one step a call: here a stream does, stream.step(x)")
-    if prove:
-        report.error, report.checked = proof.prove(proto.SerializeToString(), walk, model, found, np.random.default_rng(seed))
-    return model, report
+    error, values, unproven = proof.prove(proto.SerializeToString(), walk, model, found, np.random.default_rng(seed), tolerance)
+    return Imported(model, Report(_source(proto, walk), parts, tuple(walk.notes), error, values, unproven,
+                                  "last step" if last == {True} else "every step"))
 
 
 RECURRENT = ("lstm", "gru", "rnn", "recurrence", "reverse", "bidirectional")
@@ -88,7 +88,7 @@ def _read(onnx, source):
 
 def _source(proto, walk):
     maker = " ".join(word for word in (proto.producer_name, proto.producer_version) if word)
-    return f"ONNX, opset {walk.opset}{f', by {maker}' if maker else ''}"
+    return f"the graph (opset {walk.opset}{f', by {maker}' if maker else ''})"
 
 
 def _built(walk, found):
@@ -117,4 +117,4 @@ def _built(walk, found):
                for key, value in entry.tensors.items()}
     tops = {name: [entry.layer for entry in chain] or [Dropout(0.0)] for name, chain in heads.items()}
     model = Model(int(np.prod([atom.size for atom in walk.features])), [entry.layer for entry in trunk], tops or None, tensors=tensors)
-    return model, [(f"{stack}.{n}", repr(entry.layer), entry.origin) for stack, chain in stacks.items() for n, entry in enumerate(chain)]
+    return model, tuple((entry.origin, f"{stack}.{n}  {entry.layer!r}") for stack, chain in stacks.items() for n, entry in enumerate(chain))

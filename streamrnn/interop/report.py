@@ -1,20 +1,32 @@
-"""What an import came to: which layer came from where, what to know, and the largest difference from the original."""
-from dataclasses import dataclass, field
+"""What an import came to: which layer came from where, what to know, and the largest error of the proof."""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from streamrnn.model.model import Model
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
-    source: str                                              # "ONNX, opset 17, pytorch 2.13"
-    layers: list[tuple[str, str, str]] = field(default_factory=list)  # (name here, layer, where it comes from)
-    notes: list[str] = field(default_factory=list)
-    result: str = "every step"                               # or "last step": model.run(x)[:, -1] is what the original gives
-    error: float | None = None                               # largest difference from the original on random probes
-    checked: str = "not compared"                            # with what, on what; or why not
+    """`error` is the largest one of the proof, over max(1, what the source gave); None where there was none."""
+    source: str                         # "opset 17, pytorch 2.13.0"
+    parts: tuple[tuple[str, str], ...]  # (name in the source, our layer)
+    notes: tuple[str, ...]              # what changed on the way, and what to know
+    error: float | None
+    values: int                         # how many results were compared
+    unproven: str = ""                  # why not, and what to do
+    result: str = "every step"          # or "last step": what the source gives is model.run(x)[:, -1]
 
     def __str__(self):
-        wide = max((len(name) for name, _, _ in self.layers), default=0)
-        lines = [f"from {self.source}", *(f"  {name:<{wide}}  {layer}  <- {origin}" for name, layer, origin in self.layers)]
-        lines += [f"  note: {note}" for note in self.notes]
-        lines.append(f"  result: {self.result}")
-        lines.append(f"  largest difference {self.error:.2g}: {self.checked}" if self.error is not None else f"  {self.checked}")
-        return "\n".join(lines)
+        wide = max((len(name) for name, _ in self.parts), default=0)
+        lines = [f"{name:<{wide}}  ->  {layer}" for name, layer in self.parts] + [f"note: {words}" for words in self.notes]
+        if self.result == "last step":
+            lines.append("note: the source gives the last step's result alone: here it is model.run(x)[:, -1]")
+        if self.error is None:
+            return "\n".join([*lines, f"parity: not proven: {self.unproven}"])
+        return "\n".join([*lines, f"parity: largest error {self.error:.1e} over {self.values:,} random results of {self.source}"])
+
+
+class Imported(NamedTuple):
+    """`model, report = sr.from_onnx(path)`"""
+    model: Model
+    report: Report

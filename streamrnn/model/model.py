@@ -151,8 +151,8 @@ class Model:
 
     @property
     def row_bytes(self):
-        """What one stream's state takes; 0 for a model that looks ahead, which has no streams."""
-        return 0 if self.looks_ahead else self.packed.plan.stride * 4
+        """What one stream's state takes."""
+        return self.packed.plan.stride * 4
 
     @property
     def digest(self):

@@ -18,10 +18,11 @@ SIZES = (1, 5, 16, 17, 40)
 EXAMPLES = {
     "lstm": lambda n: Recurrence("lstm", n), "gru": lambda n: Recurrence("gru", n), "rnn": lambda n: Recurrence("rnn", n),
     "before": lambda n: Recurrence("gru", n, reset_after=False), "peepholes": lambda n: Recurrence("lstm", n, peepholes=True),
-    "coupled": lambda n: Recurrence("lstm", n, input_forget=True, peepholes=True, clip=0.3), "clip": lambda n: Recurrence("gru", n, clip=0.4),
+    "coupled": lambda n: Recurrence("lstm", n, input_forget=True, peepholes=True, clip=0.3),
+    "clip": lambda n: Recurrence("gru", n, clip=0.4),
     "projection": lambda n: Recurrence("lstm", n, projection=3), "wider": lambda n: Recurrence("lstm", n, projection=n + 20, starts=True),
     "starts": lambda n: Recurrence("gru", n, starts=True, activations=("hard_sigmoid", "softplus")),
-    "lstm starts": lambda n: Recurrence("lstm", n, starts=True, peepholes=True, activations=("hard_sigmoid", ("affine", 0.3, 0.2), "softsign")),
+    "lstm starts": lambda n: Recurrence("lstm", n, ("hard_sigmoid", ("affine", 0.3, 0.2), "softsign"), starts=True, peepholes=True),
     "rnn starts": lambda n: Recurrence("rnn", n, starts=True, activations=("softplus",)),
     "before, odd": lambda n: Recurrence("gru", n, reset_after=False, clip=0.7, activations=(("affine", 0.2, 0.4), "elu")),
 }
@@ -45,10 +46,12 @@ def test_random_configurations_match_the_twin(seed):
     rng = np.random.default_rng(seed)
     cell = ("lstm", "gru", "rnn")[seed % 3]
     pick = lambda names: names[rng.integers(len(names))]
-    functions = {"lstm": lambda: (pick(BOUNDED), pick(BOUNDED), pick(ANY)), "gru": lambda: ("sigmoid", pick(ANY)), "rnn": lambda: (pick(BOUNDED),)}
-    options = {"peepholes": bool(rng.integers(2)), "input_forget": bool(rng.integers(2)),
-               "projection": int(rng.integers(1, 20)) if rng.integers(2) else None} if cell == "lstm" else {"reset_after": bool(rng.integers(2))}
-    layer = Recurrence(cell, int(rng.integers(1, 40)), functions[cell](), clip=pick((None, 0.2, 1.5)), starts=bool(rng.integers(2)), **options)
+    coin = lambda: bool(rng.integers(2))
+    functions = {"lstm": lambda: (pick(BOUNDED), pick(BOUNDED), pick(ANY)), "gru": lambda: ("sigmoid", pick(ANY)),
+                 "rnn": lambda: (pick(BOUNDED),)}[cell]()
+    options = {"peepholes": coin(), "input_forget": coin(), "projection": int(rng.integers(1, 20)) if coin() else None} \
+        if cell == "lstm" else {"reset_after": coin()}
+    layer = Recurrence(cell, int(rng.integers(1, 40)), functions, clip=pick((None, 0.2, 1.5)), starts=coin(), **options)
     model, x = model_of(layer, seed), rng.standard_normal((60, 5)).astype(np.float32)
     want = onnx_twin.run(layer, {key.removeprefix("layers.0."): value for key, value in model.tensors.items()}, x)
     assert np.abs(model.run(x) - want).max() <= 1e-5 * max(1, np.abs(want).max())
@@ -74,7 +77,8 @@ def test_step_run_and_step_many_give_the_same_bits_and_padding_stays_zero(name, 
 
 
 @pytest.mark.parametrize(("usual", "general"), [(LSTM(20), Recurrence("lstm", 20)), (GRU(20), Recurrence("gru", 20)),
-                                                (GRU(20, False), Recurrence("gru", 20, reset_after=False)), (RNN(20), Recurrence("rnn", 20)),
+                                                (GRU(20, False), Recurrence("gru", 20, reset_after=False)),
+                                                (RNN(20), Recurrence("rnn", 20)),
                                                 (RNN(20, "relu"), Recurrence("rnn", 20, ("relu",)))])
 def test_says_what_the_usual_layers_say(usual, general, rng):
     model = Model(5, [usual])
@@ -125,21 +129,21 @@ def test_the_usual_activations_can_be_trained_through(name, rng):
     assert np.isfinite(history.loss).all()
 
 
-BAD = [({"cell": "mgu", "units": 3}, "cell"), ({"cell": "lstm", "units": 0}, "units"), ({"cell": "rnn", "units": 3, "peepholes": True}, "peepholes"),
-       ({"cell": "gru", "units": 3, "input_forget": True}, "input_forget"), ({"cell": "gru", "units": 3, "projection": 2}, "projection"),
-       ({"cell": "lstm", "units": 3, "projection": 0}, "projection"), ({"cell": "lstm", "units": 3, "clip": 0}, "clip"),
-       ({"cell": "lstm", "units": 3, "clip": np.inf}, "clip"), ({"cell": "lstm", "units": 3, "starts": 1}, "starts"),
-       ({"cell": "lstm", "units": 3, "activations": ["tanh"]}, "activations"), ({"cell": "rnn", "units": 3, "activations": ["sine"]}, "sine"),
-       ({"cell": "rnn", "units": 3, "activations": [["tanh", 2.0]]}, "no alpha"), ({"cell": "rnn", "units": 3, "activations": [3]}, "activations")]
+BAD = [({"cell": "mgu"}, "cell"), ({"units": 0}, "units"), ({"cell": "rnn", "peepholes": True}, "peepholes"),
+       ({"cell": "gru", "input_forget": True}, "input_forget"), ({"cell": "gru", "projection": 2}, "projection"),
+       ({"projection": 0}, "projection"), ({"clip": 0}, "clip"), ({"clip": np.inf}, "clip"), ({"starts": 1}, "starts"),
+       ({"activations": ["tanh"]}, "activations"), ({"cell": "rnn", "activations": ["sine"]}, "sine"),
+       ({"cell": "rnn", "activations": [["tanh", 2.0]]}, "no alpha"), ({"cell": "rnn", "activations": [3]}, "activations")]
 
 
 @pytest.mark.parametrize(("config", "word"), BAD)
 def test_bad_configuration_is_refused(config, word):
     with pytest.raises(ConfigError, match=word):
-        Model.from_config({"inputs": 2, "layers": [{"kind": "recurrence", **config}]})
+        Model.from_config({"inputs": 2, "layers": [{"kind": "recurrence", "cell": "lstm", "units": 3, **config}]})
 
 
-@pytest.mark.parametrize("config", [{"function": "swish"}, {"function": "tanh", "alpha": 2}, {"function": "elu", "beta": 1}, {"function": None}])
+@pytest.mark.parametrize("config", [{"function": "swish"}, {"function": "tanh", "alpha": 2}, {"function": "elu", "beta": 1},
+                                    {"function": None}])
 def test_bad_activations_are_refused(config):
     with pytest.raises(ConfigError, match="function"):
         Model.from_config({"inputs": 2, "layers": [{"kind": "activation", **config}]})

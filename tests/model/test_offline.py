@@ -92,7 +92,8 @@ def test_serving_refuses_too(model):
 
 
 @pytest.mark.parametrize(("build", "word"), [
-    (lambda: Bidirectional(3), "forward"), (lambda: Bidirectional(LSTM(3), merge="max"), "merge"), (lambda: Reverse(Reverse(LSTM(3))), "layer"),
+    (lambda: Bidirectional(3), "forward"), (lambda: Bidirectional(LSTM(3), merge="max"), "merge"),
+    (lambda: Reverse(Reverse(LSTM(3))), "layer"),
     (lambda: Reverse(Embedding(3, 3)), "layer"), (lambda: Reverse(LSTM(3), final=1), "final"),
     (lambda: Model(3, [Bidirectional(LSTM(3), GRU(4), merge="sum")]), "one width"),
     (lambda: Model(3, [Dropout(0.1)], heads={"a": Bidirectional(LSTM(3))}), "own layers")])
