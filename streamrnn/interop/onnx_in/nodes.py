@@ -54,7 +54,6 @@ def _dropout(walk, node, given):
 
 
 def _cast(walk, node, given):
-    walk.attributes(node, to=None, saturate=1)
     to, value = walk.attributes(node, to=None, saturate=1)["to"], given[0]
     if to in (1, 10, 11, 16):
         if to != 1:

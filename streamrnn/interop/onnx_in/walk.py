@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamrnn.errors import ConfigError
+from streamrnn.interop.onnx_in.nodes import read
 from streamrnn.interop.onnx_in.values import Atom, Outside, Refused, Stack, Value
 
 BATCH, TIME = 211, 223
@@ -108,7 +109,6 @@ class Walk:
     # -- going through ------------------------------------------------------------------------------------------------
 
     def go(self, nodes):
-        from streamrnn.interop.onnx_in.nodes import read
         for node in nodes:
             given = [self.look_up(name, node) if name else None for name in node.input]
             try:
