@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from streamrnn.cells.dense import Dense as Dense
     from streamrnn.cells.dropout import Dropout as Dropout
     from streamrnn.cells.embedding import Embedding as Embedding
+    from streamrnn.cells.general.both_ways import Bidirectional as Bidirectional
+    from streamrnn.cells.general.both_ways import Reverse as Reverse
+    from streamrnn.cells.general.elementwise import Activation as Activation
+    from streamrnn.cells.general.recurrence import Recurrence as Recurrence
     from streamrnn.cells.gru import GRU as GRU
     from streamrnn.cells.layernorm import LayerNorm as LayerNorm
     from streamrnn.cells.lru import LRU as LRU
@@ -69,7 +73,10 @@ if TYPE_CHECKING:
     from streamrnn.explain.saliency import Saliency as Saliency
     from streamrnn.explain.saliency import saliency as saliency
     from streamrnn.interop.from_keras import from_keras as from_keras
+    from streamrnn.interop.from_onnx import from_onnx as from_onnx
     from streamrnn.interop.from_torch import from_torch as from_torch
+    from streamrnn.interop.to_onnx import first_states as first_states
+    from streamrnn.interop.to_onnx import to_onnx as to_onnx
     from streamrnn.model.model import Model as Model
     from streamrnn.model.model import load as load
     from streamrnn.streams.stream import Stream as Stream
@@ -101,6 +108,9 @@ _HOMES = {
     "streamrnn.cells.dense": ["Dense"], "streamrnn.cells.embedding": ["Embedding"],
     "streamrnn.cells.layernorm": ["LayerNorm"], "streamrnn.cells.dropout": ["Dropout"],
     "streamrnn.cells.scale": ["Scale", "Unscale"],
+    "streamrnn.cells.general.recurrence": ["Recurrence"], "streamrnn.cells.general.elementwise": ["Activation"],
+    "streamrnn.cells.general.both_ways": ["Bidirectional", "Reverse"],
+    "streamrnn.interop.from_onnx": ["from_onnx"], "streamrnn.interop.to_onnx": ["to_onnx", "first_states"],
     "streamrnn.model.model": ["Model", "load"], "streamrnn.engine.engine": ["Engine"], "streamrnn.streams.stream": ["Stream"],
     "streamrnn.detect.detector": ["Detector"], "streamrnn.detect.verdict": ["Verdict", "Verdicts"],
     "streamrnn.bus.server": ["Server"], "streamrnn.bus.desk": ["Limits"],

@@ -15,6 +15,7 @@ from streamrnn.cells import (
     rnn,
     scale,
 )
+from streamrnn.cells.general import both_ways, elementwise, recurrence
 from streamrnn.cells.monitors import (
     alarm,
     echo,
@@ -33,13 +34,16 @@ from streamrnn.errors import ConfigError
 
 CELLS = (plumbing, rnn, lstm, gru, mingru, minlstm, lru, attention, dense, activation, embedding, layernorm, dropout, scale)
 
+GENERAL = (recurrence, elementwise, both_ways)
+"""What models from elsewhere need besides."""
+
 MONITORS = (intake, season, recursive, regress, forecast, surprise, level, patterns, novelty, echo, alarm, report)
 """The parts of a detector."""
 
 STAGES = tuple(stage for cell in CELLS for stage in cell.STAGES if not getattr(stage, "apart", False))
 """What the kernels hold; a stage's number in a plan is its position here. Those that stand apart share the number behind."""
 
-LAYERS = {layer.kind: layer for cell in CELLS + MONITORS for layer in cell.LAYERS}
+LAYERS = {layer.kind: layer for cell in CELLS + GENERAL + MONITORS for layer in cell.LAYERS}
 """What a model file names."""
 
 

@@ -126,6 +126,7 @@ class Layer:
     """One layer of a stack. Subclasses are frozen dataclasses whose fields are the layer's configuration."""
     kind: ClassVar[str]
     constants: ClassVar[tuple[str, ...]] = ()  # names of parameters that training leaves alone
+    looks_ahead: ClassVar[bool] = False        # does it need samples that are yet to come?
 
     def config(self):
         return {"kind": self.kind, **{f.name: getattr(self, f.name) for f in fields(self)}}

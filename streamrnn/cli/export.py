@@ -7,6 +7,7 @@ def options(parser):
     for name, (_, text) in TARGETS.items():
         parser.add_argument(f"--{name}", metavar="OUT", help=text)
     parser.add_argument("--name", help="what the functions of the C file begin with (default: the name of that file)")
+    parser.add_argument("--sequence", action="store_true", help="the ONNX graph takes a whole sequence a call, instead of one step")
     parser.add_argument("--check", action="store_true", help="compile the C file here and compare it with the model over random samples")
 
 
@@ -19,6 +20,8 @@ def run(chosen):
         raise ConfigError(f"nothing to write: name a file for one or more of {', '.join(f'--{name}' for name in TARGETS)}")
     if not chosen.c and (chosen.name or chosen.check):
         raise ConfigError("--name and --check belong to --c OUT.c")
+    if chosen.sequence and not chosen.onnx:
+        raise ConfigError("--sequence belongs to --onnx OUT.onnx")
     model = load(chosen.model)
     return max(TARGETS[name][0](model, getattr(chosen, name), chosen) for name in wanted)
 
@@ -44,6 +47,15 @@ def c_name(path):
     return "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in stem)
 
 
+def onnx(model, path, chosen):
+    from streamrnn.interop.to_onnx import to_onnx
+
+    proto = to_onnx(model, path, sequence=chosen.sequence)
+    shown = lambda value: f"{value.name} ({', '.join(dim.dim_param or str(dim.dim_value) for dim in value.type.tensor_type.shape.dim)})"
+    print(f"{path}: takes {', '.join(map(shown, proto.graph.input))}; gives {', '.join(map(shown, proto.graph.output))}")
+    return 0
+
+
 def torch(model, path, chosen):
     from streamrnn.interop import torch
 
@@ -56,5 +68,6 @@ def torch(model, path, chosen):
 
 TARGETS = {
     "c": (c, "write one C99 file for a microcontroller: OUT.c"),
+    "onnx": (onnx, "write an ONNX graph, its state as inputs and outputs: OUT.onnx (needs onnx)"),
     "torch": (torch, "write a torch state_dict and the config: OUT.pt (needs torch)"),
 }

@@ -5,7 +5,6 @@ A format is a reader in streamrnn/interop, `from_NAME(path, tolerance=, say=, ..
 import argparse
 import math
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +14,11 @@ class Format(NamedTuple):
     takes: tuple[str, ...] = ()  # options beside --tolerance and --seed
 
 
-FORMATS = {name: form for name, form in {
+FORMATS = {
     "torch": Format((".pt", ".pth", ".safetensors", ".ckpt", ".bin"), ("layers",)),
     "keras": Format((".keras", ".h5", ".hdf5"), ("accept",)),
-    "onnx": Format((".onnx",)),
-}.items() if find_spec(f"streamrnn.interop.from_{name}")}
+    "onnx": Format((".onnx",), ("inputs", "outputs")),
+}
 
 
 def tolerance(text):
@@ -43,13 +42,16 @@ def options(parser):
                         help='torch: what a state_dict does not tell, such as "rnn=RNN:relu,fc1=Linear:relu,fc2=Linear"')
     parser.add_argument("--accept", action="append", metavar="NAME",
                         help="keras: what does not matter to your streams, such as embedding.mask_zero")
+    parser.add_argument("--inputs", metavar="NAME", help="onnx: the graph input that brings samples; by default the first")
+    parser.add_argument("--outputs", action="append", metavar="NAME", help="onnx: an output to take; by default all that are no states")
 
 
 def run(chosen):
     from streamrnn.errors import ConfigError
 
     name = chosen.format or _format_of(chosen.file)
-    given = {key: getattr(chosen, key) for key in ("layers", "accept") if getattr(chosen, key) is not None}
+    options_of_one = sorted({key for form in FORMATS.values() for key in form.takes})
+    given = {key: getattr(chosen, key) for key in options_of_one if getattr(chosen, key) is not None}
     for key in given:
         if key not in FORMATS[name].takes:
             homes = ", ".join(other for other, form in FORMATS.items() if key in form.takes)

@@ -52,8 +52,8 @@ def _model(path):
     from streamrnn.model.model import load
 
     model = load(path)
-    plan = model.packed.plan
-    if plan.report:
+    plan = None if model.looks_ahead else model.packed.plan
+    if plan and plan.report:
         told = "samples bring their time" if plan.timed else "samples bring no time"
         print(f"a detector of {len(plan.sensors)} sensors: {', '.join(plan.sensors)}")
         print(f"a row every {model.layers[0].period:g} s; {told}; {model.row_bytes:,} bytes a stream")

@@ -14,6 +14,7 @@ from streamrnn.model.model import Model
 TOLERANCE = 1e-4
 LENGTHS = (1, 5, 40)
 BATCH = 16
+LAST = "the network gives a result for the last step alone; here every step gives one, and the last is that"
 
 
 @dataclass(frozen=True)

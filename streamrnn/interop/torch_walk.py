@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from streamrnn.interop.chain import refusal
+from streamrnn.interop.parity import LAST
 from streamrnn.interop.torch_modules import part_of
 from streamrnn.interop.torch_parts import Part
 from streamrnn.interop.torch_trace import check_aside, tensors_in, walk_back
@@ -47,7 +48,7 @@ def chain_of(events, result, x):
                 raise refusal("the network", "gives the states of all layers",
                               "let forward return the output, or the last layer's state h[-1]")
             if walker.last:
-                walker.notes.append("the network gives a result for the last step alone; here every step gives one, and the last is that")
+                walker.notes.append(LAST)
             return Way(walker.parts, order[:x.ndim], walker.axes, walker.last, walker.notes)
         except WrongAxes as error:
             refusals.append(error)

@@ -1,5 +1,6 @@
 """Model: layers, tensors and the packed plan that the kernels run. It holds no state of any stream; only fit changes it."""
 from collections.abc import Mapping, Sequence
+from functools import partial
 from hashlib import blake2b
 from types import MappingProxyType
 
@@ -9,9 +10,9 @@ from streamrnn.cells import layer_of
 from streamrnn.cells.base import Layer
 from streamrnn.data import tokens as vocabulary
 from streamrnn.errors import ConfigError
-from streamrnn.model import files
+from streamrnn.model import files, offline
 from streamrnn.plan import build
-from streamrnn.streams import places, samples
+from streamrnn.streams import samples
 from streamrnn.streams.rows import Rows
 from streamrnn.streams.stream import Stream
 
@@ -40,7 +41,8 @@ class Model:
         self.inputs = int(inputs)
         self.layers = _layers(layers, "layers")
         self._head_layers = {name: _layers(stack, f"heads[{name!r}]") for name, stack in _named(heads).items()}
-        plan, slices = self.plan()
+        self.looks_ahead = next((f"{name} ({type(layer).__name__})" for name, layer in self.named_layers()[0] if layer.looks_ahead), None)
+        plan, slices = self._chain() if self.looks_ahead else self.plan()
         self.tokens = _tokens(tokens, plan.vocabulary)
         self.heads = MappingProxyType(slices if self._head_layers else {})
         self.outputs = plan.outputs
@@ -57,7 +59,7 @@ class Model:
         values = files.strict(tensors, self._shapes)
         for tensor in values.values():
             tensor.flags.writeable = False
-        self.packed = self._plan.assemble(values)
+        self._packed = self._plan.assemble(values)
         self.tensors = MappingProxyType(values)
 
     def named_layers(self):
@@ -67,8 +69,25 @@ class Model:
 
     def plan(self, training=False):
         """(a plan of these layers without weights, the columns of each head)"""
+        self._refuse_ahead()
         trunk, tops = self.named_layers()
         return build(self.inputs, trunk, tops or {"y": []}, self._layer_config(), training)
+
+    def _chain(self):
+        trunk, tops = self.named_layers()
+        chain = offline.Chain(self.inputs, trunk, tops, self._layer_config())
+        return chain, chain.slices
+
+    def _refuse_ahead(self):
+        if self.looks_ahead:
+            raise ConfigError(f"{self.looks_ahead} reads each sequence from its end, so this model runs whole sequences only: "
+                              "model.run(x). It cannot be stepped, streamed, served or trained, because there the end has yet to come")
+
+    @property
+    def packed(self):
+        """The plan with its weights; a model that looks ahead has none that could be stepped."""
+        self._refuse_ahead()
+        return self._packed
 
     def stacks(self):
         """Every layer as (name, layer, width of its input)."""
@@ -147,28 +166,21 @@ class Model:
     def __repr__(self):
         show = lambda stack: ", ".join(map(repr, stack))
         heads = "".join(f", {name}: {show(stack)}" for name, stack in self._head_layers.items())
-        return (f"<Model {self.inputs} -> {show(self.layers)}{heads} -> {self.outputs}; "
-                f"{self.parameters:,} parameters, {self.row_bytes} bytes a stream>")
+        state = "whole sequences only" if self.looks_ahead else f"{self.row_bytes} bytes a stream"
+        return f"<Model {self.inputs} -> {show(self.layers)}{heads} -> {self.outputs}; {self.parameters:,} parameters, {state}>"
 
     # -- what it does ---------------------------------------------------------------------------------------------------
 
     def run(self, x, lengths=None, threads=1, device="cpu"):
-        """Whole sequences from a zero state: (T, inputs) -> (T, outputs), (B, T, inputs) -> (B, T, outputs).
+        """Whole sequences from a fresh state: (T, inputs) -> (T, outputs), (B, T, inputs) -> (B, T, outputs).
 
         With `lengths`, sequence b ends after lengths[b] samples: what stands behind is not looked at, and its results
         are zeros. `device` as in Engine: the bits are the same.
         """
         x = samples.as_float32(x)
         one, x = x.ndim == 2, samples.batch(x, self.inputs)
-        rows, _ = places.rows_on(device, self.packed, max(1, len(x)), threads, fixed=True)
-        handles = np.array([rows.open() for _ in range(len(x))], np.int64)
-        if lengths is None:
-            y = rows.steps(handles, x)
-        else:
-            lengths = samples.lengths_of(lengths, *x.shape[:2])
-            order = np.argsort(-lengths, kind="stable")  # neighbours of one length go through as a tile
-            y = np.empty((len(x), x.shape[1], self.outputs), np.float32)
-            y[order] = rows.steps(handles, np.ascontiguousarray(x[order]), lengths[order], numbers=order)
+        run = self._packed.run if self.looks_ahead else partial(offline.run, self.packed)
+        y = run(x, lengths, threads, device)
         return y[0] if one else y
 
     def stream(self, device="cpu", resident=True):

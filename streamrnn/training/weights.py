@@ -16,6 +16,10 @@ DIGIT = 1 << 22  # numbers that float32 tells apart with ease
 class Weights:
     def __init__(self, model):
         self.model, (self.plan, _) = model, model.plan(training=True)
+        layers = {name: layer for name, layer, _ in model.stacks()}
+        for layer, stage in zip(self.plan.stage_layers, self.plan.stages, strict=True):
+            if stage.grad is None:
+                raise ConfigError(f"{layer} cannot be trained: a {type(layers[layer]).__name__} has no derivative here")
         packed = self.plan.assemble(model.tensors)
         self.program = packed.program
         stages = self.program[frame.HEADER:].reshape(-1, frame.COLUMNS)
@@ -28,13 +32,9 @@ class Weights:
         self._way_back = self.plan.way_back(stages[:, frame.WEIGHTS], nowhere=self.size)
         self.homes = find_homes(self.plan, {name: tensor.shape for name, tensor in model.tensors.items()})
         self.learnt = np.zeros(self.size, np.float32)  # 1 where training may change a number, 0 in padding and constants
-        fixed = {name: layer.constants for name, layer, _ in model.stacks()}
         for name, (home, _) in self.homes.items():
             layer, _, tensor = name.rpartition(".")
-            self.learnt[home] = tensor not in fixed[layer]
-        for layer, stage in zip(self.plan.stage_layers, self.plan.stages, strict=True):
-            if stage.grad is None:
-                raise ConfigError(f"{layer} cannot be trained: its stage has no derivative")
+            self.learnt[home] = tensor not in layers[layer].constants
         self.refresh()
 
     def refresh(self):
