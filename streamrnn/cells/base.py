@@ -77,8 +77,8 @@ class Rowwise:
 
     @property
     def inlined(self):
-        """The step as a piece of another kernel."""
-        return getattr(self.step, "inlined", self.step)
+        """The step and the grad as pieces of another kernel."""
+        return getattr(self.step, "inlined", self.step), getattr(self.grad, "inlined", self.grad)
 
 
 APART = types.void(types.int64, types.int64, floats, floats, floats, floats, floats)

@@ -230,7 +230,7 @@ def _to_source(groups):
 # -- rowwise stages ----------------------------------------------------------------------------------------------------
 
 def rowwise(stage, groups):
-    body, (place, d_place, more) = stage.grad, placers(groups)
+    (_, body), (place, d_place, more) = stage.inlined, placers(groups)
 
     @inline
     def step(row, weights, frame, shared, thread, here):

@@ -181,7 +181,7 @@ def _write(row, seat, u, now, new, column, told):
 
 def rowwise(stage):
     """One team of block 0 does it."""
-    body = stage.inlined
+    body, _ = stage.inlined
 
     @inline
     def step(row, weights, seat, shared, now):

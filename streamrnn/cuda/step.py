@@ -28,7 +28,7 @@ int64, ZERO = types.int64, np.float32(0)
 
 def rowwise(stage, tile):
     """The step of one rowwise stage: a team for each stream."""
-    body, place = stage.inlined, placer(tile)
+    (body, _), place = stage.inlined, placer(tile)
 
     @inline
     def step(row, weights, frame, shared, thread, here):

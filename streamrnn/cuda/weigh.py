@@ -100,10 +100,11 @@ def weigh(stage):
             source = at(start_of(desk, program, slots, row[frames.SOURCE]), k - hiddens)
             step = desk[SAMPLE] if row[frames.SOURCE] & 7 == X else size_of_record
         d_sums, there = at(start_of(desk, program, slots, row[frames.KEPT]), along + 4 * column), along + 4 * column < size
-        if k >= fed:  # the bias, and nothing behind it
+        if k >= fed:  # the bias, if it learns, and nothing behind it
+            one = ONE if k == fed and row[frames.BIASED] != 0 else ZERO
             for r in range(line, ROWS, WORKERS // TALL):
-                shared[r * TALL + column] = ONE if k == fed else ZERO
-                shared[HALF + r * TALL + column] = ONE if k == fed else ZERO
+                shared[r * TALL + column] = one
+                shared[HALF + r * TALL + column] = one
         acc = room()
         for i in range(64):
             set_value(acc, i, 0)

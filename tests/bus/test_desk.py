@@ -22,6 +22,13 @@ def test_samples_equal_the_models_own_stream_bit_for_bit(model, talk, rng):
             assert (result["stream"], result["seq"], result["t"], result["tag"]) == (id, seq, seq / 2, seq)
 
 
+def test_a_model_without_any_state_is_served_too(talk, rng):
+    model = sr.Model(3, [sr.Dense(2)], seed=1)
+    desk, x = talk(model), rng.standard_normal(3).astype(np.float32)
+    assert model.row_bytes == 0
+    assert desk.ask(stream="a", x=x.tobytes())["y"] == model.stream().step(x).tobytes()
+
+
 def test_many_frames_before_one_answer_keep_the_order_of_each_stream(model, talk, rng):
     desk, streams = talk(), {f"s{n}": model.stream() for n in range(23)}
     expected = []

@@ -163,6 +163,29 @@ def mixed(world):
     return found | stepped(world, "smallest to largest", 3, [sr.Scale("minmax"), sr.RNN(4), sr.Unscale("minmax")], 3)
 
 
+@scenario
+def modern(world):
+    found = {}
+    for name, layer in {"mingru": sr.MinGRU(17), "minlstm": sr.MinLSTM(5), "lru": sr.LRU(3, states=18),
+                        "attention": sr.Attention(6, window=3, heads=2), "a long window": sr.Attention(17, window=40)}.items():
+        found |= stepped(world, name, 3, [layer, sr.Dense(2)], 3, time=4)
+    return found
+
+
+@scenario
+def general(world):
+    """What models from elsewhere bring."""
+    layers = {"lstm": sr.Recurrence("lstm", 17, ("hard_sigmoid", ("scaled_tanh", 1.5, 0.5), "softsign"), clip=0.5, peepholes=True,
+                                    projection=3, starts=True),
+              "coupled": sr.Recurrence("lstm", 3, input_forget=True), "gru": sr.Recurrence("gru", 5, ("sigmoid", "elu"), starts=True),
+              "reset before": sr.Recurrence("gru", 17, ("hard_sigmoid", "leaky_relu"), reset_after=False),
+              "rnn": sr.Recurrence("rnn", 4, ("softplus",), clip=0.3)}
+    found = {}
+    for name, layer in layers.items():
+        found |= stepped(world, name, 3, [layer, sr.Activation("thresholded_relu"), sr.Activation("affine", 2.0, 0.5)], 3, time=3)
+    return found
+
+
 # -- streams in batches ---------------------------------------------------------------------------------------------------
 
 @scenario

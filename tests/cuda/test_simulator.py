@@ -14,7 +14,7 @@ import pytest
 import scenarios
 
 import streamrnn as sr
-from streamrnn.cells import CELLS, MONITORS, dropout
+from streamrnn.cells import CELLS, GENERAL, MONITORS, dropout
 from streamrnn.streams.rows import Rows
 
 pytestmark = pytest.mark.skipif(find_spec("numba_cuda") is None, reason="numba-cuda is not installed (pip install \"streamrnn[cuda]\")")
@@ -74,7 +74,7 @@ def test_the_scenarios_hold_every_kind_of_stage(prepared):
 
     for play in scenarios.SCENARIOS.values():
         play(scenarios.World(noted, prepared))
-    there = {stage for cell in (*CELLS, *MONITORS) for stage in cell.STAGES}
+    there = {stage for cell in (*CELLS, *GENERAL, *MONITORS) for stage in cell.STAGES}
     assert there - seen == set(dropout.STAGES)
 
 
