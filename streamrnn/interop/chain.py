@@ -7,7 +7,9 @@ import numpy as np
 
 from streamrnn.cells.dense import Dense
 from streamrnn.cells.dropout import Dropout
+from streamrnn.cells.general.elementwise import Activation
 from streamrnn.errors import ConfigError
+from streamrnn.interop.recurrent import shown
 from streamrnn.model.model import Model
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "softmax")
@@ -30,6 +32,7 @@ class Chain:
     def __init__(self, inputs):
         self.inputs = self.width = inputs
         self.layers, self.tensors, self.parts, self.notes = [], {}, [], []
+        self.apart = None  # a part that the source framework of today computes otherwise than the one that wrote it
 
     def note(self, words):
         if words not in self.notes:
@@ -46,20 +49,19 @@ class Chain:
                 raise refusal(name, f"its {key} has shape {np.shape(tensors[key])} where {shape} belongs", "check the file or the module")
             self.tensors[f"layers.{len(self.layers)}.{key}"] = self._float32(name, key, tensors[key])
         self.layers.append(layer)
-        self.parts.append((name, repr(layer)))
+        self.parts.append((name, shown(layer)))
         self.width = layer.outputs(self.width)
 
-    def activation(self, name, function):
-        """A function that stands alone: the last Dense takes it in, or a Dense of ones on the diagonal carries it."""
+    def activation(self, name, function, *numbers):
+        """A function, with its alpha and beta if it has any: the last Dense takes it in where it can, else it is a layer."""
         if function in (None, "linear"):
             return
         last = self.layers[-1] if self.layers else None
-        if isinstance(last, Dense) and last.activation is None:
+        if isinstance(last, Dense) and last.activation is None and function in ACTIVATIONS:
             self.layers[-1] = Dense(last.units, function)
             self.parts[-1] = (f"{self.parts[-1][0]} + {name}", repr(self.layers[-1]))
         else:
-            self.add(name, Dense(self.width, function), {"weight": np.eye(self.width), "bias": np.zeros(self.width)})
-            self.note(f"{name}: {function} stands alone, so a Dense({self.width}) with ones on its diagonal carries it")
+            self.add(name, Activation(function, *numbers), {})
 
     def dropout(self, name, rate, variational=False):
         if 0 <= rate < 1:

@@ -42,8 +42,9 @@ def from_keras(source, *, accept=(), tolerance=parity.TOLERANCE, seed=0, say=pri
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.weights.h5"
         source.save_weights(path)
-        weights = keras_files.Weights(source.name, keras_files.open_h5(source.name, path.read_bytes()))
-    chain, graph = _chain(json.loads(source.to_json()), weights, accept)
+        config, content = json.loads(source.to_json()), path.read_bytes()
+    version = keras_files.version_of(config.get("keras_version", "3"))  # Keras 3 does not say it here
+    chain, graph = _chain(config, keras_files.Weights(source.name, keras_files.open_h5(source.name, content), version), accept)
     return _proven(chain, graph, lambda keras: _own_states(keras, source), tolerance, seed, say)
 
 
@@ -60,6 +61,10 @@ def _chain(config, weights, accept):
     reader.flat = axes == 2 and not tokens
     for entry in graph.entries:
         reader.add(entry)
+    if reader.turned and not reader.last_only:
+        raise ConfigError(f"{reader.turned}: go_backwards=True with return_sequences=True gives results back to front, and here they stand "
+                          "in the order of the samples. Take the last one alone (return_sequences=False), or use a Bidirectional")
+    chain.apart = reader.apart
     needless = [word for word in accept if word not in reader.accepted]
     if needless:
         raise ConfigError(f"accept: {needless[0]!r} is nothing that has to be accepted in this model: leave it out")
@@ -113,6 +118,8 @@ def _own_states(keras, model):
 def _proven(chain, graph, load, tolerance, seed, say):
     model = chain.model()
     keras, why = _keras()
+    if chain.apart:
+        keras, why = None, f"{chain.apart}: Keras 3 takes hard_sigmoid for another function than the Keras that wrote the file"
     if keras is None:
         return parity.imported(chain, model, "Keras", None, why, say)
     with warnings.catch_warnings():
@@ -122,7 +129,7 @@ def _proven(chain, graph, load, tolerance, seed, say):
         except _Unloadable as error:
             return parity.imported(chain, model, "Keras", None, f"{error}; load it as you can, and call sr.from_keras(model)", say)
     source = f"Keras {keras.__version__} on {keras.backend.backend()}"
-    tokens = model.plan()[0].vocabulary > 0
+    tokens = model.vocabulary > 0
     batch = graph.shape[0] or parity.BATCH
     timed = len(graph.shape) == 3 or tokens
     lengths = parity.LENGTHS if timed and graph.shape[1] is None else (graph.shape[1],) if timed else (1,)

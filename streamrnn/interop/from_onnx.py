@@ -12,11 +12,12 @@ from streamrnn.errors import ConfigError, FileError, MissingExtra
 from streamrnn.interop.onnx_in import proof
 from streamrnn.interop.onnx_in.values import Refused
 from streamrnn.interop.onnx_in.walk import Walk
-from streamrnn.interop.parity import LAST, Imported, Report
+from streamrnn.interop.parity import LAST, TOLERANCE, Imported, Report, ahead
+from streamrnn.interop.recurrent import shown
 from streamrnn.model.model import Model
 
 
-def from_onnx(source, *, inputs=None, outputs=None, tolerance=proof.TOLERANCE, seed=0, say=print):
+def from_onnx(source, *, inputs=None, outputs=None, tolerance=TOLERANCE, seed=0, say=print):
     """`model, report = sr.from_onnx("net.onnx")`, from a path or an onnx.ModelProto.
 
     inputs     the name of the graph input that brings samples; None: the first one
@@ -29,7 +30,7 @@ def from_onnx(source, *, inputs=None, outputs=None, tolerance=proof.TOLERANCE, s
     return found
 
 
-def model_of(source, *, inputs=None, outputs=None, tolerance=proof.TOLERANCE, seed=0):
+def model_of(source, *, inputs=None, outputs=None, tolerance=TOLERANCE, seed=0):
     """(Model, Report), nothing said."""
     onnx = _onnx()
     proto = _read(onnx, source)
@@ -44,6 +45,8 @@ def model_of(source, *, inputs=None, outputs=None, tolerance=proof.TOLERANCE, se
         walk.note(f"output {name!r} is a state: a stream keeps it, see stream.state()")
     if walk.time is None and any(entry.layer.kind in RECURRENT for value in found.values() for entry in value.chain):
         walk.note("the graph computes one step a call: here a stream does, stream.step(x)")
+    for words in ahead(model):
+        walk.note(words)
     error, values, unproven = proof.prove(proto.SerializeToString(), walk, model, found, np.random.default_rng(seed), tolerance)
     return Imported(model, Report(_source(proto, walk), parts, tuple(walk.notes), error, values, unproven))
 
@@ -117,4 +120,5 @@ def _built(walk, found):
                for key, value in entry.tensors.items()}
     tops = {name: [entry.layer for entry in chain] or [Dropout(0.0)] for name, chain in heads.items()}
     model = Model(int(np.prod([atom.size for atom in walk.features])), [entry.layer for entry in trunk], tops or None, tensors=tensors)
-    return model, tuple((entry.origin, f"{stack}.{n}  {entry.layer!r}") for stack, chain in stacks.items() for n, entry in enumerate(chain))
+    return model, tuple((entry.origin, f"{stack}.{n}  {shown(entry.layer)}")
+                        for stack, chain in stacks.items() for n, entry in enumerate(chain))

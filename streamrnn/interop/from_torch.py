@@ -3,6 +3,7 @@
 A module is run on a probe to see the order of its parts (torch_network.py); a bare state_dict is read by names and shapes
 (torch_names.py), and a .safetensors file of one without torch.
 """
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -95,6 +96,8 @@ def _from_names(tensors, words, tolerance, seed, say):
     for part in parts:
         torch_parts.add(chain, part)
     chain.notes += notes
+    if any(part.options.get("end") == "final" for part in parts):
+        chain.note(parity.LAST)
     model, torch = chain.model(), _torch()
     if torch is None:
         return parity.imported(chain, model, "torch", None, f"{NEEDED}, and import again", say)
@@ -102,7 +105,8 @@ def _from_names(tensors, words, tolerance, seed, say):
     modules, source = [module_of(part) for part in parts if part.kind != "Dropout"], f"torch {torch.__version__}"
 
     def reference(x):
-        with torch.no_grad():
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, of the way in which it computes a projection
             return run_in_order(modules, torch.tensor(x)).numpy()
 
     proof = parity.prove(model, reference, parity.probes(model, seed), tolerance, source)

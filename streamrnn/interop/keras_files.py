@@ -45,15 +45,16 @@ def _read_zip(path, content):
             if "config.json" not in names or "model.weights.h5" not in names:
                 raise FileError(f"{path} is a zip without config.json and model.weights.h5, but with "
                                 f"{', '.join(names[:5]) or 'nothing'}: {AGAIN}")
-            if archive.getinfo("config.json").file_size > MOST_JSON:
-                raise FileError(f"{path}: its config.json is larger than any network's: {AGAIN}")
+            if max(archive.getinfo(name).file_size for name in {"config.json", "metadata.json"} & set(names)) > MOST_JSON:
+                raise FileError(f"{path}: its configuration is larger than any network's: {AGAIN}")
             config = json.loads(archive.read("config.json"))
+            metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in names else {}
             weights = archive.read("model.weights.h5")
     except (zipfile.BadZipFile, ValueError, RecursionError, NotImplementedError, RuntimeError, EOFError) as error:
         if isinstance(error, FileError):
             raise
         raise FileError(f"{path} is a damaged .keras file ({error}): {AGAIN}") from None
-    return config, Weights(path, open_h5(path, weights))
+    return config, Weights(path, open_h5(path, weights), version_of(metadata.get("keras_version") if isinstance(metadata, dict) else None))
 
 
 def _read_legacy(path, content):
@@ -64,7 +65,7 @@ def _read_legacy(path, content):
         config = json.loads(_text(file.attrs["model_config"]))
     except (ValueError, RecursionError) as error:
         raise FileError(f"{path} has a damaged model_config ({error}): {AGAIN}") from None
-    return config, LegacyWeights(path, file["model_weights"])
+    return config, LegacyWeights(path, file["model_weights"], version_of(file.attrs.get("keras_version")))
 
 
 def open_h5(path, content):
@@ -75,6 +76,12 @@ def open_h5(path, content):
         raise FileError(f"{path} has damaged weights ({error}): {AGAIN}") from None
 
 
+def version_of(text):
+    """3 of "3.15.1", None where no version is given: the first number of the Keras that wrote this."""
+    found = re.match(r"\d+", _text(text)) if text is not None else None
+    return int(found[0]) if found else None
+
+
 def _text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 
@@ -82,8 +89,8 @@ def _text(value):
 class Weights:
     """Weights as Keras 3 writes them: layers/lstm/cell/vars/0, by class and number; `take` gives a layer's arrays."""
 
-    def __init__(self, path, file):
-        self.path, self.file, self.taken = path, file, set()
+    def __init__(self, path, file, version):
+        self.path, self.file, self.version, self.taken = path, file, version, set()
         self.root = next((root for root in ROOTS if root in file), ROOTS[0])
 
     def names(self, layers, within=""):
@@ -137,8 +144,8 @@ class Weights:
 class LegacyWeights:
     """Weights as .h5 files have them: a list of names for each layer of the model, in Keras' order."""
 
-    def __init__(self, path, group):
-        self.path, self.group, self.queues = path, group, {}
+    def __init__(self, path, group, version):
+        self.path, self.group, self.version, self.queues = path, group, version, {}
 
     def names(self, layers, within=""):
         return [within] * len(layers)

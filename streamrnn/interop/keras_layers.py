@@ -1,34 +1,29 @@
 """What Keras' layers are here: each takes its weights from the file and adds itself to the chain, or is refused by attribute.
 
-Keras keeps kernels as (inputs, gates x units), torch and streamrnn as (gates x units, inputs); a Keras GRU has its gates as
-z r h, ours are r z n; with reset_after it has two biases, (2, gates x units), without it one.
+Those that go along a sequence are in keras_recurrent.py. Keras keeps kernels as (inputs, units), torch and streamrnn as (units, inputs).
 """
 import numpy as np
 
 from streamrnn.cells.dense import Dense
 from streamrnn.cells.embedding import Embedding
-from streamrnn.cells.gru import GRU
 from streamrnn.cells.layernorm import LayerNorm
-from streamrnn.cells.lstm import LSTM
-from streamrnn.cells.rnn import RNN
 from streamrnn.cells.scale import Scale, Unscale
-from streamrnn.interop.chain import ACTIVATIONS, refusal
+from streamrnn.interop import keras_functions
+from streamrnn.interop.chain import refusal
+from streamrnn.interop.keras_recurrent import Sequences
 
 NOTHING = ("ActivityRegularization", "GaussianNoise", "GaussianDropout", "AlphaDropout")  # outside training
 EPSILON = 1e-7  # Keras' backend.epsilon(), the least deviation a Normalization divides by
 
 
-class Reader:
+class Reader(Sequences):
     def __init__(self, chain, weights, accept):
-        self.chain, self.weights, self.accept, self.accepted, self.last_only = chain, weights, set(accept), set(), None
+        self.chain, self.weights, self.accept, self.accepted = chain, weights, set(accept), set()
 
     def add(self, entry):
         method = getattr(self, f"_{entry.kind}", None) if entry.kind in KINDS else None
         if entry.kind in NOTHING:
             self.chain.note(f"{entry.name}: {entry.kind} is left out; outside training it does nothing")
-        elif entry.kind == "Bidirectional":
-            raise refusal(entry.name, "Bidirectional reads the sequence from its end too, and a stream has no end yet",
-                          "train it in one direction")
         elif method is None:
             raise refusal(entry.name, f"{entry.kind} is not among the layers that can be carried", f"there are {', '.join(KINDS)}")
         else:
@@ -68,96 +63,22 @@ class Reader:
             value = value.get("config") if isinstance(value.get("config"), str) else value.get("class_name")
         return value
 
-    # -- recurrent ------------------------------------------------------------------------------------------------------------
-
-    def _SimpleRNN(self, entry):
-        self._sequence(entry)
-        self._cell(entry, "SimpleRNNCell", entry.config, entry.name, "cell")
-
-    def _LSTM(self, entry):
-        self._sequence(entry)
-        self._cell(entry, "LSTMCell", entry.config, entry.name, "cell")
-
-    def _GRU(self, entry):
-        self._sequence(entry)
-        self._cell(entry, "GRUCell", entry.config, entry.name, "cell")
-
-    def _RNN(self, entry):
-        self._sequence(entry)
-        cell = entry.config.get("cell") or {}
-        if cell.get("class_name") == "StackedRNNCells":
-            cells = cell["config"].get("cells", [])
-            places = self.weights.names([c.get("class_name", "") for c in cells], "cell/cells")
-        else:
-            cells, places = [cell], ["cell"]
-        for number, (cell, place) in enumerate(zip(cells, places, strict=True)):
-            shown = entry.name if len(cells) == 1 else f"{entry.name}, cell {number}"
-            self._cell(entry, cell.get("class_name"), cell.get("config", {}), shown, place)
-
-    def _sequence(self, entry):
-        if self.last_only:
-            raise refusal(entry.name, f"follows {self.last_only}, which gives its last step alone (return_sequences=False)",
-                          "set return_sequences=True there")
-        self._only(entry, go_backwards=(False, "a stream has no end to start from: train it with go_backwards=False"),
-                   time_major=(False, "save it with time_major=False"))
-        config = entry.config
-        if not config.get("return_sequences"):
-            self.last_only = entry.name
-            self.chain.note(f"{entry.name}: return_sequences=False gives the last step's result; "
-                            "here every step gives one, and the last is that")
-        if config.get("stateful"):
-            self.chain.note(f"{entry.name}: stateful: a stream keeps its state from step to step until it is reset")
-        if config.get("return_state"):
-            self.chain.note(f"{entry.name}: return_state: its states are left out, a stream keeps them itself")
-
-    def _cell(self, entry, kind, config, name, place):
-        if kind not in ("SimpleRNNCell", "LSTMCell", "GRUCell"):
-            raise refusal(name, f"{kind} is not among the cells that can be carried", "there are SimpleRNNCell, LSTMCell and GRUCell")
-        cell = entry._replace(name=name, config=config)
-        units, bias, function = config.get("units"), config.get("use_bias", True), self._function(cell)
-        if kind == "SimpleRNNCell" and function not in ("tanh", "relu"):
-            raise refusal(name, f"activation={function!r} cannot be carried", "there are tanh and relu: train it with one of them")
-        if kind != "SimpleRNNCell":
-            if function != "tanh":
-                raise refusal(name, f"activation={function!r} cannot be carried", "an LSTM or a GRU has tanh here: train it with tanh")
-            recurrent = self._function(cell, "recurrent_activation")
-            if recurrent != "sigmoid":
-                raise refusal(name, f"recurrent_activation={recurrent!r} cannot be carried",
-                              "gates have sigmoid here: train it with sigmoid")
-        for key in ("dropout", "recurrent_dropout"):
-            if config.get(key):
-                self.chain.note(f"{name}: {key}={config[key]} is left out; outside training it does nothing")
-        kernel, hidden, *rest = self.weights.take(entry.place, entry.name, place, 2 + bool(bias))
-        gates = {"LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}[kind]
-        after = kind == "GRUCell" and bool(config.get("reset_after", True))
-        wanted = {"kernel": (self.chain.width, gates * units), "recurrent kernel": (units, gates * units),
-                  "bias": (2, gates * units) if after else (gates * units,)}
-        for (key, shape), found in zip(wanted.items(), (kernel, hidden, *rest), strict=False):
-            if found.shape != shape:
-                raise refusal(name, f"its {key} has shape {found.shape} where {shape} belongs", "check the file")
-        bias_i, bias_h = _biases(rest, gates * units)
-        parts = (kernel.T, hidden.T, bias_i, bias_h)
-        if kind == "GRUCell":
-            order = np.r_[units:2 * units, :units, 2 * units:3 * units]  # z r h -> r z n
-            parts = [part[order] for part in parts]
-        layer = {"LSTMCell": lambda: LSTM(units), "GRUCell": lambda: GRU(units, after),
-                 "SimpleRNNCell": lambda: RNN(units, function)}[kind]()
-        self.chain.add(name, layer, dict(zip(("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), parts, strict=True)))
-
-    # -- the rest -------------------------------------------------------------------------------------------------------------
-
     def _Dense(self, entry):
-        units, function = entry.config.get("units"), self._function(entry)
+        units = entry.config.get("units")
         self._only(entry, quantization_config=(None, "save the model before it was quantised"),
                    lora_rank=(None, "merge the LoRA weights first"))
         kernel, *bias = self._take(entry, "", 2 if entry.config.get("use_bias", True) else 1)
-        self._known(entry, function)
+        function = self._alone(entry)
         self.chain.add(entry.name, Dense(units), {"weight": kernel.T, "bias": bias[0] if bias else np.zeros(units)})
-        self.chain.activation(function, function)
+        if function:
+            self.chain.activation(function[0], *function)
 
-    def _known(self, entry, function):
-        if function not in (None, "linear", *ACTIVATIONS):
-            raise refusal(entry.name, f"activation={function!r} cannot be carried", f"there are linear, {', '.join(ACTIVATIONS)}")
+    def _alone(self, entry):
+        """The function of a layer that has a vector of its own: None for none; softmax is one too."""
+        if self._function(entry) == "softmax":
+            return ("softmax",)
+        function = self._ours(entry)
+        return None if function == keras_functions.LINEAR else function
 
     def _Embedding(self, entry):
         if self.chain.layers:
@@ -221,12 +142,20 @@ class Reader:
         self.chain.dropout(entry.name, entry.config.get("rate", 0), variational=True)
 
     def _Activation(self, entry):
-        self._known(entry, self._function(entry))
-        self.chain.activation(entry.name, self._function(entry))
+        function = self._alone(entry)
+        if function:
+            self.chain.activation(entry.name, *function)
 
     def _ReLU(self, entry):
-        self._only(entry, max_value=(None, "use a plain ReLU"), negative_slope=(0, "use a plain ReLU"), threshold=(0, "use a plain ReLU"))
-        self.chain.activation(entry.name, "relu")
+        self._only(entry, max_value=(None, "use a plain ReLU"), threshold=(0, "use a plain ReLU"))
+        slope = _number(entry, "negative_slope", 0.0)
+        self.chain.activation(entry.name, *(("leaky_relu", slope) if slope else ("relu",)))
+
+    def _LeakyReLU(self, entry):
+        self.chain.activation(entry.name, "leaky_relu", _number(entry, "negative_slope", _number(entry, "alpha", 0.3)))
+
+    def _ELU(self, entry):
+        self.chain.activation(entry.name, "elu", _number(entry, "alpha", 1.0))
 
     def _Softmax(self, entry):
         self._over_features(entry)
@@ -251,13 +180,11 @@ def _plain(value):
     return value["config"]["value"] if isinstance(value, dict) else value
 
 
-def _biases(rest, rows):
-    """(of inputs, of hidden): none, one or two in the file."""
-    if not rest:
-        return np.zeros(rows), np.zeros(rows)
-    return (rest[0][0], rest[0][1]) if rest[0].ndim == 2 else (rest[0], np.zeros(rows))
+def _number(entry, key, default):
+    value = entry.config.get(key)
+    return default if value is None else float(np.asarray(_plain(value)))
 
 
-KINDS = ("SimpleRNN", "LSTM", "GRU", "RNN", "Dense", "Embedding", "Masking", "LayerNormalization", "Normalization", "Dropout",
-         "SpatialDropout1D", "Activation", "ReLU", "Softmax", "TimeDistributed", "Identity")
-STEPWISE = ("Dense", "LayerNormalization", "Dropout", "Activation", "ReLU", "Softmax")
+KINDS = ("SimpleRNN", "LSTM", "GRU", "RNN", "Bidirectional", "Dense", "Embedding", "Masking", "LayerNormalization", "Normalization",
+         "Dropout", "SpatialDropout1D", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "TimeDistributed", "Identity")
+STEPWISE = ("Dense", "LayerNormalization", "Dropout", "Activation", "ReLU", "LeakyReLU", "ELU", "Softmax")

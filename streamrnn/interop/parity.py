@@ -58,28 +58,43 @@ def prove(model, reference, sequences, tolerance, source):
     worst, values = 0.0, 0
     for x in sequences:
         theirs = np.asarray(reference(x), np.float64)
-        ours = model.run(x).astype(np.float64)
+        ours = model.run(x)
         if theirs.ndim == 2:
             ours = ours[:, -1]
         if theirs.shape != ours.shape:
             raise ConfigError(f"parity: {source} gives results of shape {theirs.shape} for x of {x.shape}, the model here {ours.shape}: "
                               "this network is not a chain that runs a step at a time")
-        with np.errstate(invalid="ignore", over="ignore"):
-            errors = np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))
-        worst, values = max(worst, float(np.where(np.isfinite(errors), errors, np.inf).max(initial=0))), values + errors.size
+        errors = errors_of(ours, theirs)
+        worst, values = max(worst, float(errors.max(initial=0))), values + errors.size
     if worst > tolerance:
-        raise ConfigError(f"parity: the largest error is {worst:.1e} against {source}, above the tolerance of {tolerance:.0e}; nothing was "
-                          "imported. The network does something that its layers do not show, or runs in a lower precision. "
-                          f"If that is what you want, give a tolerance of your own (tolerance={_above(worst)}, --tolerance)")
+        raise beyond(f"the largest error is {worst:.1e} against {source}", worst, tolerance,
+                     "The network does something that its layers do not show, or runs in a lower precision. ")
     return Proof(worst, values)
 
 
-def _above(error):
-    return f"{2 * error:.0e}" if np.isfinite(error) else "float('inf')"
+def errors_of(ours, theirs):
+    """The error of each value; what is not finite is infinitely wrong."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        errors = np.abs(ours.astype(np.float64) - theirs) / np.maximum(1, np.abs(theirs))
+    return np.where(np.isfinite(errors), errors, np.inf)
+
+
+def beyond(what, worst, tolerance, why=""):
+    """The refusal of an import that was wrong, which is no matter of rounding."""
+    larger = f"{2 * worst:.0e}" if np.isfinite(worst) else "float('inf')"
+    return ConfigError(f"parity: {what}, above the tolerance of {tolerance:.0e}; nothing was imported. {why}"
+                       f"If that is what you want, give a tolerance of your own (tolerance={larger}, --tolerance)")
+
+
+def ahead(model):
+    """[what to know of a model that looks ahead]"""
+    return [f"{model.looks_ahead} reads each sequence from its end: this model computes whole sequences, model.run(x), and "
+            "cannot be stepped, streamed, served or trained"] if model.looks_ahead else []
 
 
 def imported(chain, model, source, proof, unproven, say):
     """The pair that every door returns, with its report told."""
+    chain.notes += ahead(model)
     report = Report(source, tuple(chain.parts), tuple(chain.notes), *(proof or (None, 0)), unproven=unproven)
     if say:
         say(report)

@@ -1,6 +1,10 @@
-"""The layer for a recurrent operator from elsewhere: LSTM, GRU or RNN where they can say it, else Recurrence."""
+"""The layer for a recurrent operator from elsewhere: LSTM, GRU or RNN where they can say it, else Recurrence; two directions of it."""
+from dataclasses import MISSING, fields
+
 import numpy as np
 
+from streamrnn.cells.base import Layer
+from streamrnn.cells.general.both_ways import Bidirectional, Reverse
 from streamrnn.cells.general.recurrence import USUAL, Recurrence
 from streamrnn.cells.gru import GRU
 from streamrnn.cells.lstm import LSTM
@@ -12,7 +16,7 @@ def recurrent(cell, units, tensors, *, activations=None, clip=None, input_forget
 
     First states that are all zeros are what a stream starts from anyway.
     """
-    tensors = {name: np.asarray(value, np.float32) for name, value in tensors.items() if value is not None}
+    tensors = {name: np.asarray(value) for name, value in tensors.items() if value is not None}
     starts = {name: tensors.pop(name) for name in ("start_h", "start_c") if name in tensors}
     if any(value.any() for value in starts.values()):
         out = tensors["weight_hh_l0"].shape[1]
@@ -22,7 +26,7 @@ def recurrent(cell, units, tensors, *, activations=None, clip=None, input_forget
     if "peephole_l0" in tensors and not tensors["peephole_l0"].any():
         del tensors["peephole_l0"]
     layer = Recurrence(cell, units, activations, clip, peepholes="peephole_l0" in tensors, input_forget=input_forget,
-                       reset_after=reset_after, starts="start_h" in tensors,
+                       reset_after=reset_after or cell != "gru", starts="start_h" in tensors,
                        projection=len(tensors["weight_hr_l0"]) if "weight_hr_l0" in tensors else None)
     return plain(layer) or layer, tensors
 
@@ -37,3 +41,32 @@ def plain(layer):
     if names != USUAL[layer.cell]:
         return None
     return LSTM(layer.units) if layer.cell == "lstm" else GRU(layer.units, layer.reset_after)
+
+
+def joined(there, back, end="steps", merge="concat"):
+    """What is taken of two directions, each a (layer, tensors).
+
+    end: "steps", both at every step; "final", the backward one's final state beside each of them, which at the last step is h_n;
+    "forward", "backward" or "backward, final", one alone.
+    """
+    if end == "forward":
+        return there
+    behind = {f"backward.{name}": value for name, value in back[1].items()}
+    if end.startswith("backward"):
+        return Reverse(back[0], final=end.endswith("final")), behind
+    return Bidirectional(there[0], back[0], merge, final=end == "final"), \
+        {f"forward.{name}": value for name, value in there[1].items()} | behind
+
+
+def shown(layer):
+    """The layer in words: a Recurrence says only what sets it apart."""
+    told = {field.name: getattr(layer, field.name) for field in fields(layer)}
+    if layer.kind == "recurrence":
+        usual = Recurrence(layer.cell, layer.units)
+        told = {field.name: told[field.name] for field in fields(layer)
+                if field.default is MISSING or told[field.name] != getattr(usual, field.name)}
+        if "activations" in told:
+            told["activations"] = tuple((name, *(float(f"{n:.6g}") for n in numbers)) if any(numbers) else name
+                                        for name, *numbers in layer.activations)
+    values = (shown(value) if isinstance(value, Layer) else repr(value) for value in told.values())
+    return f"{type(layer).__name__}({', '.join(f'{name}={value}' for name, value in zip(told, values, strict=True))})"

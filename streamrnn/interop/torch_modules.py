@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.torch_parts import RECURRENT, Part, depth, widths
+from streamrnn.interop.torch_parts import RECURRENT, Part, both_ways, depth, widths
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 TRAIN_ONLY = "outside training it does nothing"
@@ -45,12 +45,6 @@ def _numbers(module):
 
 
 def _recurrent(name, module, dims):
-    if module.bidirectional:
-        raise refusal(name, "bidirectional=True reads the sequence from its end, and a stream has no end yet",
-                      "train it with bidirectional=False")
-    if module.proj_size:
-        raise refusal(name, f"proj_size={module.proj_size}: a projected hidden state cannot be carried",
-                      "train it with proj_size=0 and a Linear behind")
     options = {"dropout": module.dropout}
     if isinstance(module, nn.RNN):
         options["nonlinearity"] = module.nonlinearity
@@ -96,7 +90,11 @@ def module_of(part):
     bias = any("bias" in key for key in part.tensors)
     if part.kind in RECURRENT:
         more = {"nonlinearity": part.options["nonlinearity"]} if part.kind == "RNN" else {}
-        module = getattr(nn, part.kind)(takes, gives, depth(part.tensors), bias=bias, batch_first=True, **more)
+        units = part.tensors["weight_hh_l0"].shape[1]
+        if "weight_hr_l0" in part.tensors:
+            more["proj_size"], units = part.tensors["weight_hr_l0"].shape
+        module = getattr(nn, part.kind)(takes, units, depth(part.tensors), bias=bias, batch_first=True,
+                                        bidirectional=both_ways(part.tensors), **more)
     elif part.kind == "Linear":
         module = nn.Linear(takes, gives, bias=bias)
     elif part.kind == "Embedding":
@@ -108,9 +106,24 @@ def module_of(part):
     else:
         module = getattr(nn, part.kind)()
     module.load_state_dict({key: torch.tensor(tensor) for key, tensor in part.tensors.items()})
+    if part.options.get("end") == "final":
+        module = Final(module)
     function = part.options.get("activation")
     return module.eval() if function is None else nn.Sequential(module, nn.Softmax(-1) if function == "softmax" else
                                                                {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[function]()).eval()
+
+
+class Final(nn.Module):
+    """The final states of both directions of a bidirectional module, side by side."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, x):
+        state = self.module(x)[1]
+        h = state[0] if isinstance(state, tuple) else state
+        return torch.cat((h[-2], h[-1]), -1)
 
 
 def run_in_order(modules, x):

@@ -9,10 +9,11 @@ from itertools import pairwise, permutations, product
 
 from streamrnn.errors import ConfigError
 from streamrnn.interop.chain import ACTIVATIONS, refusal
-from streamrnn.interop.torch_parts import FUNCTIONS, KINDS, Part, widths
+from streamrnn.interop.torch_parts import FUNCTIONS, KINDS, RECURRENT, Part, both_ways, depth, widths
 
 GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
 LAYER = re.compile(r"(weight|bias)_(ih|hh|hr)(_l\d+)?(_reverse)?")
+ENDS = ("steps", "final")
 MOST = 8  # modules whose order is searched for by widths
 LAYERNORM_EPS = 1e-5  # torch's own
 EXAMPLE = 'layers="lstm=LSTM,fc1=Linear:relu,fc2=Linear" (--layers)'
@@ -36,6 +37,7 @@ def parts_of(tensors, words, ordered):
         order, notes = _order(groups, kinds, words, ordered)
         parts = [_part(name, kind, words[name][1] if name in words else "", _canonical(groups.get(name, {}))) for name, kind in order]
     _check_gaps(parts, words)
+    _check_ends(parts)
     notes.append("a state_dict holds no functions between layers and none after the last: taken as "
                  + " -> ".join(_shown(part) for part in parts) + ". If the network has more, say so with layers (--layers)")
     if any(part.kind == "LayerNorm" and not words.get(part.name, ("", ""))[1] for part in parts):
@@ -84,13 +86,13 @@ def _kinds(name, group, word):
 
 def _recurrent(name, shapes, shown):
     name = name or "the recurrent layer"
-    if any(key.endswith("_reverse") for key in shapes):
-        raise refusal(name, "bidirectional: it has weights for the way back, and a stream has no end yet",
-                      "train it with bidirectional=False")
-    if any("_hr" in key for key in shapes):
-        raise refusal(name, "proj_size: it has weights weight_hr, and a projected hidden state cannot be carried",
-                      "train it with proj_size=0")
     hidden = next((shape for key, shape in shapes.items() if key.startswith("weight_hh")), None)
+    projection = next((shape for key, shape in shapes.items() if key.startswith("weight_hr")), None)
+    if projection is not None:
+        if len(projection) != 2 or hidden != (4 * projection[1], projection[0]):
+            raise refusal(name, f"with weight_hr (P, H) its hidden weights must be (4 H, P), an LSTM's with proj_size; got {shown}",
+                          "check the file")
+        return "LSTM"
     gates = hidden[0] / hidden[1] if hidden and len(hidden) == 2 and hidden[1] else 0
     if gates not in GATES:
         raise refusal(name, f"its hidden weights must be (4 H, H) for an LSTM, (3 H, H) for a GRU or (H, H) for an RNN; got {shown}",
@@ -101,23 +103,25 @@ def _recurrent(name, shapes, shown):
 def _canonical(group):
     """An LSTMCell's names are those of a first layer without its number."""
     named = {key + "_l0" if LAYER.fullmatch(key) and LAYER.fullmatch(key)[3] is None else key: tensor for key, tensor in group.items()}
-    depth = sum(key.startswith("weight_hh") for key in named)
     if any(LAYER.fullmatch(key) for key in named):
-        kept = {f"{kind}_{side}_l{k}" for k in range(depth) for kind in ("weight", "bias") for side in ("ih", "hh")}
-        missing = {f"weight_{side}_l{k}" for k in range(depth) for side in ("ih", "hh")} - set(named)
-        if missing or set(named) - kept:
-            raise ConfigError(f"a recurrent layer has {', '.join(sorted(named))}: "
-                              f"{', '.join(sorted(missing | (set(named) - kept)))} does not fit. Check the file")
+        ways = ("", "_reverse") if any(key.endswith("_reverse") for key in named) else ("",)
+        places = [f"l{k}{way}" for k in range(depth(named)) for way in ways]
+        needed = {f"{key}_{place}" for place in places for key in ("weight_ih", "weight_hh")}
+        if any(key.startswith("weight_hr") for key in named):
+            needed |= {f"weight_hr_{place}" for place in places}
+        kept = needed | {f"bias_{side}_{place}" for place in places for side in ("ih", "hh")}
+        odd = (needed - set(named)) | (set(named) - kept)
+        if odd:
+            raise ConfigError(f"a recurrent layer has {', '.join(sorted(named))}: {', '.join(sorted(odd))} does not fit. Check the file")
     return named
 
 
 def _part(name, kind, option, tensors):
     options = {}
-    if kind == "RNN":
-        if option not in ("tanh", "relu"):
-            raise refusal(name, "an RNN of tanh or of relu, which a state_dict does not tell",
-                          f'say it with layers="{name}=RNN:tanh" or RNN:relu')
-        options["nonlinearity"] = option
+    if kind in RECURRENT:
+        function, end = _recurrent_words(name, kind, option, both_ways(tensors))
+        options |= {"nonlinearity": function} if kind == "RNN" else {}
+        options |= {"end": end} if end else {}
     elif kind == "Linear":
         if option not in ("", "none", *ACTIVATIONS):
             raise refusal(name, f"no function {option!r}", f"a Linear may have one of none, {', '.join(ACTIVATIONS)}")
@@ -130,8 +134,35 @@ def _part(name, kind, option, tensors):
     elif kind == "Dropout":
         options["p"] = float(option or 0.5)
     elif option:
-        raise refusal(name, f"{kind} takes no {option!r}", "RNN, Linear, LayerNorm and Dropout do")
+        raise refusal(name, f"{kind} takes no {option!r}", "recurrent layers, Linear, LayerNorm and Dropout do")
     return Part(name, kind, tensors, options)
+
+
+def _recurrent_words(name, kind, option, both):
+    """(an RNN's function, what is taken of a bidirectional layer if it is said) of "relu", "final", "relu:final"."""
+    words = [word for word in option.split(":") if word]
+    function = next((word for word in words if word in ("tanh", "relu")), None) if kind == "RNN" else None
+    end = next((word for word in words if word in ENDS), None) if both else None
+    if kind == "RNN" and function is None:
+        raise refusal(name, "an RNN of tanh or of relu, which a state_dict does not tell",
+                      f'say it with layers="{name}=RNN:tanh" or RNN:relu')
+    if len(words) != sum(word is not None for word in (function, end)):
+        known = " and ".join(part for part in ("tanh or relu" if kind == "RNN" else "", " or ".join(ENDS) if both else "") if part)
+        raise refusal(name, f"{kind}:{option} says more than there is to say", f"it takes {known or 'no such word'}")
+    return function, end
+
+
+def _check_ends(parts):
+    """A bidirectional layer's results at every step and its final states are of one width: which one goes on is not in the tensors."""
+    for n, part in enumerate(parts):
+        later = next((later.name for later in parts[n + 1:] if later.kind in RECURRENT), None)
+        if later is not None and part.options.get("end") == "final":
+            raise refusal(part.name, f"its final states are no sequence that {later} could take", f"write {part.kind}:steps")
+        if part.kind in RECURRENT and both_ways(part.tensors) and "end" not in part.options and later is None:
+            kind = ":".join([part.kind, *([part.options["nonlinearity"]] if part.kind == "RNN" else [])])
+            raise refusal(part.name or "the recurrent layer",
+                          "bidirectional: whether its output y goes on, or the final states of both halves (h_n), is not in a state_dict",
+                          f'say it with layers="{part.name}={kind}:steps" (--layers) or {kind}:final')
 
 
 # -- order ------------------------------------------------------------------------------------------------------------------

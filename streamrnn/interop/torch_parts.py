@@ -5,11 +5,10 @@ import numpy as np
 
 from streamrnn.cells.dense import Dense
 from streamrnn.cells.embedding import Embedding
-from streamrnn.cells.gru import GRU
+from streamrnn.cells.general.recurrence import GATES
 from streamrnn.cells.layernorm import LayerNorm
-from streamrnn.cells.lstm import LSTM
-from streamrnn.cells.rnn import RNN
 from streamrnn.interop.chain import refusal
+from streamrnn.interop.recurrent import joined, recurrent
 
 RECURRENT = ("RNN", "LSTM", "GRU")
 FUNCTIONS = {"ReLU": "relu", "Tanh": "tanh", "Sigmoid": "sigmoid", "Softmax": "softmax"}
@@ -27,7 +26,7 @@ def widths(part):
     """(numbers that it takes, numbers that it gives) a step; (None, None) for one that takes any."""
     t = part.tensors
     if part.kind in RECURRENT:
-        return t["weight_ih_l0"].shape[1], t["weight_hh_l0"].shape[1]
+        return t["weight_ih_l0"].shape[1], t["weight_hh_l0"].shape[1] * (2 if both_ways(t) else 1)
     if part.kind == "Linear":
         return t["weight"].shape[::-1]
     if part.kind == "Embedding":
@@ -63,17 +62,31 @@ def add(chain, part):
 def _recurrent(chain, part):
     layers = depth(part.tensors)
     for k in range(layers):
-        tensors = {key: part.tensors[f"{key[:-1]}{k}"] for key in ("weight_ih_l0", "weight_hh_l0")}
-        rows, units = tensors["weight_hh_l0"].shape
-        tensors |= {key: part.tensors.get(f"{key[:-1]}{k}", np.zeros(rows)) for key in ("bias_ih_l0", "bias_hh_l0")}
-        layer = {"LSTM": LSTM, "GRU": GRU}[part.kind](units) if part.kind != "RNN" else RNN(units, part.options["nonlinearity"])
-        chain.add(part.name if layers == 1 else f"{part.name}, layer {k}", layer, tensors, tensors["weight_ih_l0"].shape[1])
+        there = _direction(part, f"l{k}")
+        layer, tensors, takes = *there, there[1]["weight_ih_l0"].shape[1]
+        if both_ways(part.tensors):
+            last = part.options if k == layers - 1 else {}
+            layer, tensors = joined(there, _direction(part, f"l{k}_reverse"), last.get("end", "steps"), last.get("merge", "concat"))
+        chain.add(part.name if layers == 1 else f"{part.name}, layer {k}", layer, tensors, takes)
     if layers > 1 and part.options.get("dropout"):
         chain.note(f"{part.name}: its dropout of {part.options['dropout']} between layers is left out; outside training it does nothing")
 
 
+def _direction(part, place):
+    """(layer, its tensors) of one direction of one layer: "l0", "l1_reverse"."""
+    tensors = {f"{key}_l0": part.tensors[f"{key}_{place}"] for key in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+               if f"{key}_{place}" in part.tensors}
+    cell, rows = part.kind.lower(), len(tensors["weight_hh_l0"])
+    tensors = {"bias_ih_l0": np.zeros(rows), "bias_hh_l0": np.zeros(rows)} | tensors
+    return recurrent(cell, rows // GATES[cell], tensors, activations=(part.options["nonlinearity"],) if cell == "rnn" else None)
+
+
 def depth(tensors):
-    return sum(key.startswith("weight_hh_l") for key in tensors)
+    return sum(key.startswith("weight_hh_l") and not key.endswith("_reverse") for key in tensors)
+
+
+def both_ways(tensors):
+    return "weight_hh_l0_reverse" in tensors
 
 
 def first_width(parts):

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from streamrnn.interop.chain import refusal
 from streamrnn.interop.torch_modules import is_leaf
 
 FRESH = {"zeros_like", "new_zeros"}  # made in the shape of something, not out of its values
+JOINS = {"cat": "concat", "concat": "concat", "concatenate": "concat", "add": "sum", "__add__": "sum", "__radd__": "sum"}
+"""Functions that may put the two halves of one bidirectional layer together."""
+CHOOSES = {"__getitem__", "select", "squeeze", "transpose", "swapaxes", "swapdims", "permute", "contiguous"}
 DECIDES = {"item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__array__", "__index__", "__contains__", "nonzero"}
 
 
@@ -23,6 +27,7 @@ class Event:
     args: tuple
     kwargs: dict
     result: Any
+    halves: Any = None  # of a function that joins two halves of a bidirectional layer's result, see halves_of
 
     def __str__(self):
         return f"{self.name} ({type(self.module).__name__})" if self.module else f"function {self.name}"
@@ -90,11 +95,37 @@ def walk_back(events, tensor, x):
                               "only a chain from the input to the result can be carried")
             return steps[::-1]
         event = events[at]
+        halves = halves_of(events[:at + 1]) if event.module is None else None
+        if halves:
+            event.halves, (source, *_) = halves, halves[0]
+            steps += [(event, tensor), (source, tensors_in(source.result)[0])]
+            tensor = source.source
+            continue
         if event.name in FRESH or not isinstance(event.source, torch.Tensor):
             raise refusal(str(event), "is not a step of a chain: it does not work on one tensor",
                           "write forward as one module after the other")
         steps.append((event, tensor))
         tensor = event.source
+
+
+def halves_of(events):
+    """Of events' last one, where it joins two halves of a bidirectional layer: [(the layer's event, its result, the steps to a half)]."""
+    event, found = events[-1], []
+    given = tensors_in((event.args, event.kwargs))
+    if event.name not in JOINS or len(given) != 2:
+        return None
+    for tensor in given:
+        steps, at = [], len(events) - 1
+        while True:
+            at = next((i for i in range(at - 1, -1, -1) if any(t is tensor for t in tensors_in(events[i].result))), None)
+            if at is None or not (events[at].name in CHOOSES or isinstance(events[at].module, nn.RNNBase)):
+                return None
+            if events[at].module is not None:
+                found.append((events[at], tensor, steps[::-1]))
+                break
+            steps.append((events[at], tensor))
+            tensor = events[at].source
+    return found if found[0][0] is found[1][0] and found[0][0].module.bidirectional else None
 
 
 def check_aside(events, steps, x):
@@ -104,7 +135,7 @@ def check_aside(events, steps, x):
         comes = any(id(t) in live for t in tensors_in((event.args, event.kwargs)))
         if id(event) in chain:
             side = [t for t in event.others() if id(t) in live]
-            if side and event.module is None:
+            if side and event.module is None and event.halves is None:
                 raise refusal(str(event), "takes two things that come from the input, as a residual or an attention does",
                               "only a chain can be carried: one tensor in, one out, at every step")
         elif event.module is None and not event.name.startswith("requires_grad"):

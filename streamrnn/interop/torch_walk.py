@@ -12,7 +12,7 @@ from streamrnn.interop.chain import refusal
 from streamrnn.interop.parity import LAST
 from streamrnn.interop.torch_modules import part_of
 from streamrnn.interop.torch_parts import Part
-from streamrnn.interop.torch_trace import check_aside, tensors_in, walk_back
+from streamrnn.interop.torch_trace import JOINS, check_aside, tensors_in, walk_back
 
 BATCH, STEPS = 3, 7  # of the probe: two sizes that are not easily mistaken
 KEEPS = {"contiguous", "clone", "detach", "requires_grad_", "data", "float", "double", "long", "int",
@@ -21,6 +21,7 @@ RESHAPES = {"view", "reshape", "flatten", "expand", "view_as", "reshape_as"}
 FUNCTIONS = {"relu": "ReLU", "relu_": "ReLU", "tanh": "Tanh", "tanh_": "Tanh", "sigmoid": "Sigmoid", "sigmoid_": "Sigmoid",
              "softmax": "Softmax"}
 SWAPS = {"transpose", "swapaxes", "swapdims", "permute"}
+PLACES = {"__getitem__", "select", "squeeze"} | SWAPS | KEEPS | RESHAPES
 
 
 class Way(NamedTuple):
@@ -44,9 +45,9 @@ def chain_of(events, result, x):
             walker = Walker(order[:x.ndim], x, notes)
             for event, tensor in steps:
                 walker.step(event, tensor)
-            if "layers" in walker.axes:
+            if {"layers", "directions"} & set(walker.axes):
                 raise refusal("the network", "gives the states of all layers",
-                              "let forward return the output, or the last layer's state h[-1]")
+                              "let forward return the output, or the last layer's state h[-1], both directions of it side by side")
             if walker.last:
                 walker.notes.append(LAST)
             return Way(walker.parts, order[:x.ndim], walker.axes, walker.last, walker.notes)
@@ -75,11 +76,16 @@ class Walker:
     def __init__(self, axes, x, notes):
         self.axes, self.tensor, self.notes = axes, x, list(notes)
         self.parts, self.last = [], False
+        self.whole = 0  # the width of a bidirectional layer's half, while the tensor at hand is nothing but its result
 
     def step(self, event, result):
         source = event.source
+        if event.module is not None or event.name not in PLACES:
+            self.whole = 0
         if event.module is not None:
             self.through_module(event, result)
+        elif event.halves is not None:
+            self.join(event)
         elif event.name in FUNCTIONS:
             self.function(event, source)
         elif event.name == "dropout":
@@ -94,7 +100,9 @@ class Walker:
             if result.dtype != source.dtype and source.is_floating_point():
                 raise refusal(str(event), f"turns {source.dtype} into {result.dtype}", "the model computes in float32 throughout")
         elif event.name in RESHAPES:
-            if result.shape != source.shape:
+            if self.whole and self.states_aside(source, result):
+                pass
+            elif result.shape != source.shape:
                 raise refusal(str(event), f"turns shape {tuple(source.shape)} into {tuple(result.shape)} (batch {BATCH}, {STEPS} steps)",
                               "Linear and LayerNorm work on the last axis as it is: leave it out")
         else:
@@ -134,11 +142,52 @@ class Walker:
                 raise refusal(name, "starts from a state that is not zero (hx)",
                               "a stream starts from zeros: start from zeros in training too")
         self.parts.append(part)
-        flat = tensors_in(event.result)
+        self.result(event, result)
+
+    def result(self, event, result):
+        """The output, or the final states h."""
+        module, flat = event.module, tensors_in(event.result)
+        self.whole = (module.proj_size or module.hidden_size) if module.bidirectional else 0
         if result is not flat[0]:
             if isinstance(module, nn.LSTM) and result is flat[2]:
-                raise refusal(name, "its cell state c is used as a result", "use its output, or h")
-            self.axes, self.last = ("layers", "batch", "features"), True
+                raise refusal(event.name, "its cell state c is used as a result", "use its output, or h")
+            self.axes, self.last = ("directions" if module.bidirectional else "layers", "batch", "features"), True
+            self.take("final")
+
+    def take(self, end, merge="concat"):
+        """Of the bidirectional layer that came last, this."""
+        if self.whole:
+            self.parts[-1] = self.parts[-1]._replace(options=self.parts[-1].options | {"end": end, "merge": merge})
+
+    @property
+    def taken(self):
+        return self.parts[-1].options.get("end", "steps")
+
+    def join(self, event):
+        """Two halves of one bidirectional layer, which is the last part: side by side, or their sum."""
+        sides = []
+        for source, result, steps in event.halves:
+            side = Walker(self.axes, self.tensor, [])
+            side.parts, side.last, side.tensor = self.parts[:], self.last, result
+            side.result(source, result)
+            for step, after in steps:
+                side.step(step, after)
+            sides.append(side)
+        there, back = sides if sides[0].taken == "forward" else sides[::-1]
+        merge, named = JOINS[event.name], dict(zip(("tensors", "dim"), event.args, strict=False)) | event.kwargs
+        fits = (there.taken, back.taken.split(",")[0], there.axes, there.last) == ("forward", "backward", back.axes, back.last)
+        if merge == "concat":
+            dim = named.get("dim", named.get("axis", 0))
+            fits = fits and there is sides[0] and there.axes[dim] == "features"
+        elif "alpha" in named:
+            fits = False
+        if not fits:
+            raise refusal(str(event), f"puts together [{sides[0].taken}] and [{sides[1].taken}] of {event.halves[0][0].name}",
+                          "of a bidirectional layer, only the forward and the backward half, of the same steps and in this order, or "
+                          "the final states of both, torch.cat((h[-2], h[-1]), -1), can be put together")
+        self.whole, self.axes, self.last = there.whole, there.axes, there.last
+        self.take("final" if back.taken == "backward, final" else "steps", merge)
+        self.whole = 0
 
     def function(self, event, source):
         if event.name == "softmax":
@@ -163,7 +212,7 @@ class Walker:
         self.no_layers(event)
 
     def no_layers(self, event):
-        if "layers" in self.axes:
+        if {"layers", "directions"} & set(self.axes):
             raise refusal(str(event), "works on the states of all layers at once", "take the last one: h[-1]")
 
     # -- shapes -------------------------------------------------------------------------------------------------------------
@@ -181,10 +230,18 @@ class Walker:
             at = next(k for k, i in enumerate(index) if i is Ellipsis)
             index[at:at + 1] = [slice(None)] * (source.ndim - len(index) + 1)
         index += [slice(None)] * (source.ndim - len(index))
+        self.choose_half(axes, sizes, index)
         left = []
         for axis, size, i in zip(axes, sizes, index, strict=False):
             whole = isinstance(i, slice) and range(*i.indices(size)) == range(size)
             if whole and not (axis == "time" and i != slice(None) and i != slice(0, None)):
+                left.append(axis)
+            elif axis == "time" and i in (0, -size) and self.whole and self.taken == "backward" and not self.last:
+                self.last = True  # where the backward half ends
+                self.take("backward, final")
+            elif axis == "directions" and self.whole and isinstance(i, int) and i % size >= size - 2:
+                self.take("forward" if i % size == size - 2 else "backward, final")
+            elif axis == "directions" and self.whole and i in (slice(-2, None), slice(size - 2, None), slice(size - 2, size)):
                 left.append(axis)
             elif axis in ("time", "layers") and isinstance(i, int) and i in (-1, size - 1):
                 self.last = True
@@ -196,6 +253,25 @@ class Walker:
                 raise refusal(str(event), f"takes [{shown}] of the axis {axis}, which has {size} here",
                               "a chain may take the last step ([:, -1] in time) or the last layer's state (h[-1]), nothing else")
         self.axes = tuple(left)
+
+    def choose_half(self, axes, sizes, index):
+        """Half of a bidirectional layer's features: `index` then takes all that is left of them."""
+        for n, (axis, size, i) in enumerate(zip(axes, sizes, index, strict=False)):
+            if axis == "features" and size == 2 * self.whole and isinstance(i, slice):
+                chosen = range(*i.indices(size))
+                if chosen in (range(self.whole), range(self.whole, size)):
+                    self.take("forward" if chosen.start == 0 else "backward")
+                    index[n] = slice(None)
+
+    def states_aside(self, source, result):
+        """Final states in another shape: the directions apart from the layers, or side by side."""
+        if self.axes == ("batch", "directions", "features") and source.shape[1] == 2 and result.shape == (BATCH, 2 * self.whole):
+            self.axes, self.whole = ("batch", "features"), 0
+        elif self.axes[0] == "directions" and result.shape == (len(source) // 2, 2, *source.shape[1:]):
+            self.axes = ("layers", *self.axes)
+        else:
+            return False
+        return True
 
     def swap(self, event, source):
         if event.name in ("T", "mT"):

@@ -2,13 +2,13 @@
 import numpy as np
 
 from streamrnn.errors import ConfigError
+from streamrnn.interop import parity, probes
 from streamrnn.interop.onnx_in.values import arranged
 
-TOLERANCE = 1e-4  # of max(1, what the graph gave): beyond it the import was wrong, which is no matter of rounding
 SIZES = ((2, 9), (1, 1), (16, 40))
 
 
-def prove(content, walk, model, outputs, rng, tolerance=TOLERANCE):
+def prove(content, walk, model, outputs, rng, tolerance=parity.TOLERANCE):
     """(largest error, values compared, "") or (None, 0, why there is none). Raises ConfigError above the tolerance."""
     try:
         import onnxruntime
@@ -36,9 +36,7 @@ def _sizes(walk):
 
 def _one(session, walk, model, outputs, size, rng, tolerance):
     batch, time = size
-    vocabulary = getattr(model.layers[0], "vocabulary", 0)
-    shape = batch, time, model.inputs
-    x = rng.integers(0, vocabulary, shape).astype(np.float32) if vocabulary else rng.standard_normal(shape).astype(np.float32)
+    x = probes.samples(model, size, rng)
     feeds = {walk.main.name: fed(x, walk).astype(walk.kind)}
     lengths = None
     for value in walk.inputs:
@@ -60,15 +58,12 @@ def _one(session, walk, model, outputs, size, rng, tolerance):
         here, inside = (arranged(part, value, walk.batch, walk.time) for part in (here, inside))
         if here.shape != there.shape:
             raise ConfigError(f"output {name!r} has shape {there.shape} in ONNX Runtime and {here.shape} here: please report this graph")
-        with np.errstate(invalid="ignore", over="ignore"):
-            error = np.abs(here.astype(np.float64) - there) / np.maximum(1, np.abs(there))
-        error = np.where(inside, np.where(np.isfinite(error), error, np.inf), 0)
+        error = np.where(inside, parity.errors_of(here, there), 0)
         worst, values = max(worst, float(error.max(initial=0))), values + int(inside.sum())
         if worst > tolerance:
             at = tuple(map(int, np.unravel_index(error.argmax(), error.shape)))
-            raise ConfigError(f"parity: output {name!r}{list(at)} is {there[at]:.6g} in ONNX Runtime and {here[at]:.6g} here, for {batch} "
-                              f"sequences of {time} steps: above the tolerance of {tolerance:.0e}; nothing was imported. If that is what "
-                              "you want, give a tolerance of your own (tolerance=, --tolerance)")
+            raise parity.beyond(f"output {name!r}{list(at)} is {there[at]:.6g} in ONNX Runtime and {here[at]:.6g} here, for {batch} "
+                                f"sequences of {time} steps", worst, tolerance)
     return worst, values
 
 

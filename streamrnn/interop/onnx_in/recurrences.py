@@ -53,7 +53,8 @@ def read(walk, node, given):
     for way in range(ways):
         tensors = _tensors(ORDER[node.op_type], units, w[way], r[way], None if b is None else b[way], None if p is None else p[way])
         tensors |= {name: None if start is None else start[way] for name, start in starts.items()}
-        layers.append(recurrent(cell, units, tensors, activations=functions[way], **options))
+        layer, tensors = recurrent(cell, units, tensors, activations=functions[way], **options)
+        layers.append((layer, {name: value.astype(np.float32) for name, value in tensors.items()}))
     origin = f"{node.op_type} {node.name or node.output[0] or node.output[1]}"
     walk.take(x)
     value, final = _results(x, layers, at["direction"], origin, units, batch_first)
