@@ -10,8 +10,13 @@ import h5py
 import numpy as np
 
 GATES = {"SimpleRNN": 1, "LSTM": 4, "GRU": 3}
+MERGES = {"concat": lambda a, b: np.concatenate([a, b], -1), "sum": lambda a, b: a + b, "ave": lambda a, b: (a + b) / 2,
+          "mul": lambda a, b: a * b}
 sigmoid = lambda a: 1 / (1 + np.exp(-a))
 FUNCTIONS = {"linear": lambda a: a, "relu": lambda a: np.maximum(a, 0), "tanh": np.tanh, "sigmoid": sigmoid,
+             "elu": lambda a: np.where(a > 0, a, np.expm1(np.minimum(a, 0))), "leaky_relu": lambda a: np.where(a > 0, a, 0.2 * a),
+             "softsign": lambda a: a / (1 + np.abs(a)), "softplus": lambda a: np.logaddexp(a, 0),
+             "hard_sigmoid": lambda a: np.clip(a + 3, 0, 6) / 6,  # Keras 3's
              "softmax": lambda a: np.exp(a - a.max(-1, keepdims=True)) / np.exp(a - a.max(-1, keepdims=True)).sum(-1, keepdims=True)}
 
 
@@ -26,6 +31,10 @@ def layer(rng, kind, width, units=4, **config):
         after = config.setdefault("reset_after", True) if kind == "GRU" else False
         bias = [draw(2, rows) if after else draw(rows)] if config["use_bias"] else []
         return kind, config, [draw(width, rows), draw(units, rows), *bias]
+    if kind == "Bidirectional":
+        inner, settings, weights = layer(rng, config.pop("inner", "LSTM"), width, units, **config.pop("of", {}))
+        config = {"layer": {"class_name": inner, "config": settings}, "merge_mode": "concat"} | config
+        return kind, config, [*weights, *layer(rng, inner, width, **settings)[2]]
     if kind == "Dense":
         config = {"units": units, "activation": "linear", "use_bias": True} | config
         return kind, config, [draw(width, units), *([draw(units)] if config["use_bias"] else [])]
@@ -45,6 +54,12 @@ def run(layers, x):
         w = [np.asarray(v, np.float64) for v in weights]
         if kind in GATES:
             x = _recurrent(kind, config, w, x)
+        elif kind == "Bidirectional":
+            inner, settings, half = config["layer"]["class_name"], config["layer"]["config"], len(w) // 2
+            there, back = _recurrent(inner, settings, w[:half], x), _recurrent(inner, settings, w[half:], x[::-1])[::-1]
+            if not settings["return_sequences"]:
+                there, back = there[-1:], back[:1]
+            x = MERGES[config["merge_mode"]](there, back)
         elif kind == "Dense":
             x = FUNCTIONS[config["activation"]](x @ w[0] + (w[1] if config["use_bias"] else 0))
         elif kind == "Embedding":
@@ -64,22 +79,23 @@ def _recurrent(kind, config, w, x):
     units, h, out = config["units"], np.zeros(config["units"]), []
     c, kernel, hidden = h, w[0], w[1]
     bias = w[2] if config["use_bias"] else np.zeros(kernel.shape[1])
+    f, gate = FUNCTIONS[config["activation"]], FUNCTIONS[config.get("recurrent_activation", "sigmoid")]
     for x_t in x:
         if kind == "SimpleRNN":
-            h = FUNCTIONS[config["activation"]](x_t @ kernel + h @ hidden + bias)
+            h = f(x_t @ kernel + h @ hidden + bias)
         elif kind == "LSTM":
-            i, f, g, o = np.split(x_t @ kernel + h @ hidden + bias, 4)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            h = sigmoid(o) * np.tanh(c)
+            i, keep, g, o = np.split(x_t @ kernel + h @ hidden + bias, 4)
+            c = gate(keep) * c + gate(i) * f(g)
+            h = gate(o) * f(c)
         elif config["reset_after"]:
             b = bias if bias.ndim == 2 else np.stack([bias, bias])
             (xz, xr, xh), (hz, hr, hh) = np.split(x_t @ kernel + b[0], 3), np.split(h @ hidden + b[1], 3)
-            z, r = sigmoid(xz + hz), sigmoid(xr + hr)
-            h = z * h + (1 - z) * np.tanh(xh + r * hh)
+            z, r = gate(xz + hz), gate(xr + hr)
+            h = z * h + (1 - z) * f(xh + r * hh)
         else:
             xz, xr, xh = np.split(x_t @ kernel + bias, 3)
-            z, r = sigmoid(xz + h @ hidden[:, :units]), sigmoid(xr + h @ hidden[:, units:2 * units])
-            h = z * h + (1 - z) * np.tanh(xh + (r * h) @ hidden[:, 2 * units:])
+            z, r = gate(xz + h @ hidden[:, :units]), gate(xr + h @ hidden[:, units:2 * units])
+            h = z * h + (1 - z) * f(xh + (r * h) @ hidden[:, 2 * units:])
         out.append(h)
     return np.array(out)
 
@@ -96,7 +112,7 @@ def config_of(layers, shape, dtype="float32"):
     return {"module": "keras", "class_name": "Sequential", "config": {"name": "by_hand", "layers": entries}, "registered_name": None}
 
 
-def write_keras(path, layers, shape, dtype="float32", change=None):
+def write_keras(path, layers, shape, dtype="float32", change=None, version="3.15.1"):
     """The zip of Keras 3; `change(file)` may spoil the weights before they are packed."""
     packed, seen = io.BytesIO(), {}
     with h5py.File(packed, "w") as file:
@@ -107,22 +123,26 @@ def write_keras(path, layers, shape, dtype="float32", change=None):
             place = f"layers/{snake}" + (f"_{seen[snake]}" if seen[snake] else "")
             file.create_group(f"{place}/vars").attrs["name"] = f"layer_{n}"
             for k, weight in enumerate(weights):
-                file[f"{place}/cell/vars/{k}" if kind in GATES else f"{place}/vars/{k}"] = weight
+                half = len(weights) // 2
+                file[f"{place}/cell/vars/{k}" if kind in GATES else
+                     f"{place}/{'forward' if k < half else 'backward'}_layer/cell/vars/{k % half}" if kind == "Bidirectional" else
+                     f"{place}/vars/{k}"] = weight
         if change:
             change(file)
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("metadata.json", json.dumps({"keras_version": "3.15.1"}))
+        archive.writestr("metadata.json", json.dumps({"keras_version": version} if version else {}))
         archive.writestr("config.json", json.dumps(config_of(layers, shape, dtype)))
         archive.writestr("model.weights.h5", packed.getvalue())
     return path
 
 
-def write_legacy(path, layers, shape, dtype="float32", change=None):
+def write_legacy(path, layers, shape, dtype="float32", change=None, version="3.15.1"):
     """The .h5 of Keras 2 and of Keras 3's older format."""
     with h5py.File(path, "w") as file:
         config = config_of(layers, shape, dtype)
         file.attrs["model_config"] = json.dumps({"class_name": config["class_name"], "config": config["config"]})
-        file.attrs["keras_version"] = b"3.15.1"
+        if version:
+            file.attrs["keras_version"] = version.encode()
         weights = file.create_group("model_weights")
         weights.attrs["layer_names"] = [f"layer_{n}".encode() for n in range(len(layers))]
         for n, (_, _, values) in enumerate(layers):

@@ -96,7 +96,11 @@ def test_masks_are_refused_and_may_be_accepted():
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda x: L.Bidirectional(L.LSTM(3), name="both")(x), "both: Bidirectional reads"),
+    (lambda x: L.Bidirectional(L.RNN([L.LSTMCell(3), L.LSTMCell(3)]), name="both")(x), "both: its forward layer has 2 cells"),
+    (lambda x: L.Bidirectional(L.GRU(3))(L.LSTM(3, go_backwards=True, return_sequences=True, name="turned")(x)),
+     "follows turned, which gives its results back to front"),
+    (lambda x: L.GRU(3, return_sequences=True)(L.LSTM(3, go_backwards=True, return_sequences=True, name="turned")(x)),
+     "turned: go_backwards=True with return_sequences=True gives results back to front"),
     (lambda x: L.Add(name="sum")([L.Dense(3)(x), x]), "sum: takes 2 inputs"),
     (lambda x: L.LSTM(3, return_state=True, name="lstm")(x)[1], "lstm: its result number 1 is used"),
     (lambda x: L.LSTM(3, name="second")(x, initial_state=L.LSTM(3, return_state=True)(x)[1:]),

@@ -29,15 +29,20 @@ def random_layers(rng):
     for kind in [pick("SimpleRNN", "LSTM", "GRU") for _ in range(pick(1, 2, 3))]:
         units = int(rng.integers(1, 12))
         more = {"GRU": {"reset_after": pick(True, False)}, "SimpleRNN": {"activation": pick("tanh", "relu")}}.get(kind, {})
+        if pick(True, False):
+            more["activation"] = pick("softsign", "sigmoid", "hard_sigmoid")  # bounded, so that no random network bursts
+        if pick(True, False) and kind != "SimpleRNN":
+            more["recurrent_activation"] = "hard_sigmoid"
         layers.append(layer(rng, kind, width, units, use_bias=pick(True, False), **more))
         width = units
     if pick(True, False):
         layers.append(layer(rng, "LayerNormalization", width, center=pick(True, False), scale=pick(True, False)))
     layers.append(("Dropout", {"rate": 0.3}, []))
     layers.append(layer(rng, "Dense", width, 5, use_bias=pick(True, False),
-                        activation=pick("linear", "relu", "tanh", "sigmoid", "softmax")))
+                        activation=pick("linear", "relu", "tanh", "sigmoid", "softmax", "softplus", "elu")))
     layers.append(layer(rng, "Dense", 5, width := pick(1, 12)))
-    layers.append(pick(("Activation", {"activation": pick("relu", "softmax")}, []), layer(rng, "Normalization", width, invert=True)))
+    layers.append(pick(("Activation", {"activation": pick("relu", "softmax", "softsign", "hard_sigmoid")}, []),
+                       layer(rng, "Normalization", width, invert=True)))
     return layers, inputs, tokens
 
 
@@ -68,10 +73,61 @@ def test_both_files_give_one_model_and_layers_of_one_class_keep_their_order(tmp_
     assert np.array_equal(one.tensors["layers.3.weight_ih_l0"], layers[3][2][0].T)
 
 
+@pytest.mark.parametrize("write", WRITERS.values())
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("merge", by_hand.MERGES)
+def test_both_directions_and_each_merge(merge, whole, write, tmp_path):
+    rng = np.random.default_rng(4)
+    layers = [layer(rng, "Bidirectional", 3, 4, inner="GRU", of={"reset_after": False}, merge_mode="concat"),
+              layer(rng, "Bidirectional", 8, 5, of={"return_sequences": whole, "activation": "softsign"}, merge_mode=merge),
+              layer(rng, "Dense", 10 if merge == "concat" else 5, 2)]
+    model, report = quiet(write(tmp_path / "net.h5", layers, (None, None, 3)))
+    x = rng.standard_normal((20, 3))
+    ours, theirs = model.run(x.astype(np.float32)), by_hand.run(layers, x)
+    assert np.abs(ours[-len(theirs):] - theirs).max() <= 2e-5
+    assert any("layers.0 (Bidirectional) reads each sequence from its end" in note for note in report.notes)
+    with pytest.raises(sr.ConfigError, match=r"layers\.0 \(Bidirectional\) .* cannot be stepped, streamed"):
+        model.stream()
+
+
+def test_backwards_gives_its_last_step_at_the_first_sample(tmp_path):
+    rng = np.random.default_rng(4)
+    layers = [layer(rng, "LSTM", 3, 4, go_backwards=True), layer(rng, "GRU", 4, 5, go_backwards=True), layer(rng, "Dense", 5, 2)]
+    model = quiet(by_hand.write_keras(tmp_path / "net.keras", layers, (None, None, 3))).model
+    assert model.layers[:2] == (sr.Reverse(sr.LSTM(4)), sr.GRU(5))
+    x = rng.standard_normal((20, 3))
+    turned = by_hand.run(layers[:1], x[::-1])  # back to front, as Keras gives it; the next one turns it round
+    assert np.abs(model.run(x.astype(np.float32)) - by_hand.run(layers[1:], turned[::-1])).max() <= 2e-5
+
+
+@pytest.mark.parametrize("write", WRITERS.values())
+@pytest.mark.parametrize(("version", "alpha"), [("3.15.1", 1 / 6), ("2.15.0", 0.2), ("2.2.4-tf", 0.2)])
+def test_hard_sigmoid_is_that_of_the_keras_that_wrote_the_file(version, alpha, write, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    layers = [layer(rng, "LSTM", 3, recurrent_activation="hard_sigmoid"), ("Activation", {"activation": "hard_sigmoid"}, [])]
+    model, report = quiet(write(tmp_path / "net.h5", layers, (None, None, 3), version=version))
+    assert model.layers == (sr.Recurrence("lstm", 4, (("hard_sigmoid", alpha, 0.5), "tanh", "tanh")),
+                            sr.Activation("hard_sigmoid", alpha, 0.5))
+    x = rng.standard_normal((20, 3)) * 3
+    monkeypatch.setitem(by_hand.FUNCTIONS, "hard_sigmoid", lambda a: np.clip(alpha * a + 0.5, 0, 1))
+    assert np.abs(model.run(x.astype(np.float32)) - by_hand.run(layers, x)).max() <= 2e-5
+    if version[0] == "2":
+        assert report.error is None
+        assert "Keras 3 takes hard_sigmoid for another function" in report.unproven
+        assert any("0.2 x + 0.5 within 0 and 1, as in the Keras 2" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("write", WRITERS.values())
+def test_hard_sigmoid_of_nobody_knows_which_keras_is_refused(write, tmp_path):
+    layers = [layer(np.random.default_rng(0), "GRU", 3, recurrent_activation="hard_sigmoid")]
+    with pytest.raises(sr.FileError, match="layer_0: recurrent_activation='hard_sigmoid' is one function in Keras 3, another one before"):
+        quiet(write(tmp_path / "net.h5", layers, (None, None, 3), version=None))
+
+
 CHANGES = {  # of a GRU of 4 units: its configuration, and what is said
-    "hard_sigmoid": ({"recurrent_activation": "hard_sigmoid"}, "layer_0: recurrent_activation='hard_sigmoid' cannot be carried"),
-    "relu": ({"activation": "relu"}, "layer_0: activation='relu' cannot be carried"),
-    "backwards": ({"go_backwards": True}, "layer_0: go_backwards=True cannot be carried"),
+    "gelu": ({"activation": "gelu"}, "layer_0: activation='gelu' cannot be carried. There are linear, relu, tanh"),
+    "a function of their own": ({"recurrent_activation": {"class_name": "function", "config": "mine"}}, "recurrent_activation='mine'"),
+    "backwards": ({"go_backwards": True}, "layer_0: go_backwards=True with return_sequences=True gives results back to front"),
     "time first": ({"time_major": True}, "layer_0: time_major=True"),
     "int8": ({"dtype": {"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}},
              "layer_0: dtype int8_from_float32"),
@@ -90,7 +146,10 @@ def test_what_cannot_be_carried_is_refused_by_layer_and_attribute(name, tmp_path
 
 
 @pytest.mark.parametrize(("kind", "config", "words"), [
-    ("Bidirectional", {}, "layer_0: Bidirectional reads the sequence from its end"),
+    ("Bidirectional", {}, "layer_0: a Bidirectional of None cannot be carried"),
+    ("Bidirectional", {"merge_mode": None}, "layer_0: merge_mode=None gives two results"),
+    ("Bidirectional", {"layer": {"class_name": "LSTM", "config": {"go_backwards": True}}}, "its forward layer has go_backwards=True"),
+    ("Bidirectional", {"layer": {"class_name": "LSTM", "config": {}}}, "its configuration has no recurrent_activation|no activation"),
     ("Lambda", {"function": "evil"}, "layer_0: Lambda is not among the layers"),
     ("Conv1D", {}, "layer_0: Conv1D is not among the layers"),
     ("Masking", {"mask_value": 0.0}, r'layer_0: Masking skips .* accept=\["layer_0"\] \(--accept layer_0\)'),
