@@ -68,6 +68,9 @@ def _recurrent(chain, part):
             last = part.options if k == layers - 1 else {}
             layer, tensors = joined(there, _direction(part, f"l{k}_reverse"), last.get("end", "steps"), last.get("merge", "concat"))
         chain.add(part.name if layers == 1 else f"{part.name}, layer {k}", layer, tensors, takes)
+    half = part.options.get("end", "").split(",")[0]
+    if half in ("forward", "backward"):
+        chain.note(f"{part.name}: of its last layer the {half} half goes on, the other one is left out")
     if layers > 1 and part.options.get("dropout"):
         chain.note(f"{part.name}: its dropout of {part.options['dropout']} between layers is left out; outside training it does nothing")
 

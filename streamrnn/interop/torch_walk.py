@@ -10,11 +10,12 @@ from torch import nn
 
 from streamrnn.interop.chain import refusal
 from streamrnn.interop.parity import LAST
+from streamrnn.interop.torch_halves import BATCH, Halves
 from streamrnn.interop.torch_modules import part_of
 from streamrnn.interop.torch_parts import Part
-from streamrnn.interop.torch_trace import JOINS, check_aside, tensors_in, walk_back
+from streamrnn.interop.torch_trace import check_aside, tensors_in, walk_back
 
-BATCH, STEPS = 3, 7  # of the probe: two sizes that are not easily mistaken
+STEPS = 7  # of the probe, as BATCH: two sizes that are not easily mistaken
 KEEPS = {"contiguous", "clone", "detach", "requires_grad_", "data", "float", "double", "long", "int",
          "to", "type", "type_as", "cpu", "alias"}
 RESHAPES = {"view", "reshape", "flatten", "expand", "view_as", "reshape_as"}
@@ -70,13 +71,12 @@ class WrongAxes(Exception):
     """A step along an axis that the assumed order does not have there; args as of `refusal`."""
 
 
-class Walker:
+class Walker(Halves):
     """Takes the chain's steps one by one, in forward order; `axes` are those of the tensor at hand."""
 
     def __init__(self, axes, x, notes):
         self.axes, self.tensor, self.notes = axes, x, list(notes)
         self.parts, self.last = [], False
-        self.whole = 0  # the width of a bidirectional layer's half, while the tensor at hand is nothing but its result
 
     def step(self, event, result):
         source = event.source
@@ -144,51 +144,6 @@ class Walker:
         self.parts.append(part)
         self.result(event, result)
 
-    def result(self, event, result):
-        """The output, or the final states h."""
-        module, flat = event.module, tensors_in(event.result)
-        self.whole = (module.proj_size or module.hidden_size) if module.bidirectional else 0
-        if result is not flat[0]:
-            if isinstance(module, nn.LSTM) and result is flat[2]:
-                raise refusal(event.name, "its cell state c is used as a result", "use its output, or h")
-            self.axes, self.last = ("directions" if module.bidirectional else "layers", "batch", "features"), True
-            self.take("final")
-
-    def take(self, end, merge="concat"):
-        """Of the bidirectional layer that came last, this."""
-        if self.whole:
-            self.parts[-1] = self.parts[-1]._replace(options=self.parts[-1].options | {"end": end, "merge": merge})
-
-    @property
-    def taken(self):
-        return self.parts[-1].options.get("end", "steps")
-
-    def join(self, event):
-        """Two halves of one bidirectional layer, which is the last part: side by side, or their sum."""
-        sides = []
-        for source, result, steps in event.halves:
-            side = Walker(self.axes, self.tensor, [])
-            side.parts, side.last, side.tensor = self.parts[:], self.last, result
-            side.result(source, result)
-            for step, after in steps:
-                side.step(step, after)
-            sides.append(side)
-        there, back = sides if sides[0].taken == "forward" else sides[::-1]
-        merge, named = JOINS[event.name], dict(zip(("tensors", "dim"), event.args, strict=False)) | event.kwargs
-        fits = (there.taken, back.taken.split(",")[0], there.axes, there.last) == ("forward", "backward", back.axes, back.last)
-        if merge == "concat":
-            dim = named.get("dim", named.get("axis", 0))
-            fits = fits and there is sides[0] and there.axes[dim] == "features"
-        elif "alpha" in named:
-            fits = False
-        if not fits:
-            raise refusal(str(event), f"puts together [{sides[0].taken}] and [{sides[1].taken}] of {event.halves[0][0].name}",
-                          "of a bidirectional layer, only the forward and the backward half, of the same steps and in this order, or "
-                          "the final states of both, torch.cat((h[-2], h[-1]), -1), can be put together")
-        self.whole, self.axes, self.last = there.whole, there.axes, there.last
-        self.take("final" if back.taken == "backward, final" else "steps", merge)
-        self.whole = 0
-
     def function(self, event, source):
         if event.name == "softmax":
             self.over_features(event)
@@ -236,13 +191,8 @@ class Walker:
             whole = isinstance(i, slice) and range(*i.indices(size)) == range(size)
             if whole and not (axis == "time" and i != slice(None) and i != slice(0, None)):
                 left.append(axis)
-            elif axis == "time" and i in (0, -size) and self.whole and self.taken == "backward" and not self.last:
-                self.last = True  # where the backward half ends
-                self.take("backward, final")
-            elif axis == "directions" and self.whole and isinstance(i, int) and i % size >= size - 2:
-                self.take("forward" if i % size == size - 2 else "backward, final")
-            elif axis == "directions" and self.whole and i in (slice(-2, None), slice(size - 2, None), slice(size - 2, size)):
-                left.append(axis)
+            elif self.whole and isinstance(i, (int, slice)) and self.end_of_half(axis, size, i):
+                left += [axis] if isinstance(i, slice) else []
             elif axis in ("time", "layers") and isinstance(i, int) and i in (-1, size - 1):
                 self.last = True
             elif axis == "time" and i == slice(-1, None):
@@ -253,25 +203,6 @@ class Walker:
                 raise refusal(str(event), f"takes [{shown}] of the axis {axis}, which has {size} here",
                               "a chain may take the last step ([:, -1] in time) or the last layer's state (h[-1]), nothing else")
         self.axes = tuple(left)
-
-    def choose_half(self, axes, sizes, index):
-        """Half of a bidirectional layer's features: `index` then takes all that is left of them."""
-        for n, (axis, size, i) in enumerate(zip(axes, sizes, index, strict=False)):
-            if axis == "features" and size == 2 * self.whole and isinstance(i, slice):
-                chosen = range(*i.indices(size))
-                if chosen in (range(self.whole), range(self.whole, size)):
-                    self.take("forward" if chosen.start == 0 else "backward")
-                    index[n] = slice(None)
-
-    def states_aside(self, source, result):
-        """Final states in another shape: the directions apart from the layers, or side by side."""
-        if self.axes == ("batch", "directions", "features") and source.shape[1] == 2 and result.shape == (BATCH, 2 * self.whole):
-            self.axes, self.whole = ("batch", "features"), 0
-        elif self.axes[0] == "directions" and result.shape == (len(source) // 2, 2, *source.shape[1:]):
-            self.axes = ("layers", *self.axes)
-        else:
-            return False
-        return True
 
     def swap(self, event, source):
         if event.name in ("T", "mT"):

@@ -72,6 +72,7 @@ def test_what_is_taken_of_both_halves_is_the_same_here(name, kind):
     assert report.error <= 1e-5
     found = last_of(model.layers[1])
     assert found == wanted if wanted is not FORTH else found[0] in ("LSTM", "GRU", "RNN", "Recurrence")
+    assert any("the other one is left out" in note for note in report.notes) == (width == H and "sum" not in name)
 
     x = np.random.default_rng(1).standard_normal((2, 11, 4)).astype(np.float32)  # and once more without the import's own proof
     with torch.no_grad():
