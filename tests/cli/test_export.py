@@ -41,7 +41,7 @@ def test_a_torch_file(saved, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ([], "nothing to write: name a file for one or more of --c, --torch"),
+    ([], "nothing to write: name a file for one or more of --c, --onnx, --torch"),
     (["--check"], "nothing to write"),
     (["--torch", "m.pt", "--check"], "--name and --check belong to --c OUT.c"),
     (["--c", "m.c", "--name", "2fans"], "letters, digits and _"),
