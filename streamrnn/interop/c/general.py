@@ -3,6 +3,8 @@
 A Recurrence's functions are called after its layer: NAME_layers_0_gate; the usual ones are those of maths. An LSTM's unit has its
 three peepholes, where there are any, behind its other weights.
 """
+import re
+
 from streamrnn.cells.general import functions
 from streamrnn.cells.gru import GRU
 from streamrnn.cells.lstm import LSTM
@@ -21,10 +23,17 @@ static float NAME_softplus(float x)
     return (x > 0.0f ? x : 0.0f) + 2.0f * CAPS_FMA(s * q, p, s);
 }
 """
-for n in (17, 15, 13, 11, 9, 7, 5, 3):
-    SOFTPLUS = SOFTPLUS.replace(f"${n}", literal(getattr(functions, f"S{n}")))
 
-PIECES = {"softplus": Piece(SOFTPLUS, ("exp",))}
+PIECES = {
+    "softplus": Piece(re.sub(r"\$(\d+)", lambda found: literal(getattr(functions, f"S{found[1]}")), SOFTPLUS), ("exp",)),
+    "bounded": Piece("""\
+static float NAME_bounded(float x, float lowest, float highest)
+{
+    x = x > lowest ? x : lowest;
+    return x < highest ? x : highest;
+}
+"""),
+}
 
 USUAL = ("sigmoid", "tanh", "relu", "softplus")
 FORMS = {
@@ -38,14 +47,6 @@ FORMS = {
     **{name: (f"NAME_{name}(x)", (name,)) for name in USUAL},
 }
 """cells/general/functions.py, each with its alpha and beta, and what it needs."""
-
-PIECES["bounded"] = Piece("""\
-static float NAME_bounded(float x, float lowest, float highest)
-{
-    x = x > lowest ? x : lowest;
-    return x < highest ? x : highest;
-}
-""")
 
 LSTM_STEP = """\
 static void NAME_{name}(const float *w, const float *x, int inputs, const float *h, int hidden, float *c, int units, float *y)

@@ -1,4 +1,4 @@
-"""Layers without a state: own(name) -> tensors, a value (time, batch, features) in, one out."""
+"""Layers without a state: (to, layer, its own tensors by name, a value (time, batch, features)) -> a value."""
 from streamrnn.cells.general.functions import DEFAULTS
 
 FUNCTIONS = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "affine": "Affine", "leaky_relu": "LeakyRelu", "elu": "Elu",
