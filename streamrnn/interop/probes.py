@@ -4,7 +4,8 @@ import numpy as np
 
 def samples(model, shape, seed=0, lowest=0):
     """(*shape, inputs): tokens from `lowest` on for an Embedding, values around its shift for a Scale, else about one in size."""
-    rng, first, vocabulary = np.random.default_rng(seed), model.layers[0], model.packed.plan.vocabulary
+    rng, first = np.random.default_rng(seed), model.layers[0]
+    vocabulary = first.vocabulary if first.kind == "embedding" else 0
     shape = (*np.atleast_1d(shape), model.inputs)
     if vocabulary > 0:
         return rng.integers(min(lowest, vocabulary - 1), vocabulary, shape).astype(np.float32)

@@ -54,6 +54,16 @@ def test_what_it_refuses(saved, tmp_path, monkeypatch, capsys, options, message)
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_that_looks_ahead(tmp_path, capsys):
+    pytest.importorskip("torch")
+    path = str(tmp_path / "m.safetensors")
+    sr.Model(2, [sr.Bidirectional(sr.MinGRU(3)), sr.Dense(1)]).save(path)
+    assert main(["export", path, "--c", str(tmp_path / "m.c")]) == 1
+    assert "layers.0, Bidirectional" in (told := capsys.readouterr().err) and "--onnx OUT.onnx --sequence and --torch" in told
+    assert main(["export", path, "--torch", str(tmp_path / "m.pt")]) == 0
+    assert "torch's results differ by up to" in capsys.readouterr().out
+
+
 def test_without_torch_it_says_how_to_get_it(saved, tmp_path, monkeypatch, capsys):
     import streamrnn.interop
     monkeypatch.delattr(streamrnn.interop, "torch", raising=False)
