@@ -34,6 +34,15 @@ def model_of(source, *, inputs=None, outputs=None, tolerance=TOLERANCE, seed=0):
     """(Model, Report), nothing said."""
     onnx = _onnx()
     proto = _read(onnx, source)
+    try:
+        return _imported(proto, inputs, outputs, tolerance, seed)
+    except ConfigError as error:
+        if proto.producer_name != "streamrnn":
+            raise
+        raise ConfigError(f"{error}. streamrnn wrote this graph: load the model file that it was made of (.safetensors)") from None
+
+
+def _imported(proto, inputs, outputs, tolerance, seed):
     walk = Walk(proto, inputs)
     walk.go(proto.graph.node)
     found, states = walk.outputs(outputs)

@@ -45,7 +45,8 @@ class Model:
         plan, slices = self._chain() if self.looks_ahead else self.plan()
         self.tokens = _tokens(tokens, plan.vocabulary)
         self.heads = MappingProxyType(slices if self._head_layers else {})
-        self.outputs, self.vocabulary = plan.outputs, max(0, plan.vocabulary)
+        self.outputs = plan.outputs
+        self.vocabulary = max(0, plan.vocabulary)  # how many tokens there are; 0: samples are numbers
         self._plan, self.signature = plan, plan.signature
         self._shapes = {f"{name}.{tensor}": shape for name, layer, width in self.stacks()
                         for tensor, shape in layer.parameters(width).items()}

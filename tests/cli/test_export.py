@@ -41,7 +41,7 @@ def test_a_torch_file(saved, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ([], "nothing to write: name a file for one or more of --c, --torch"),
+    ([], "nothing to write: name a file for one or more of --c, --onnx, --torch"),
     (["--check"], "nothing to write"),
     (["--torch", "m.pt", "--check"], "--name and --check belong to --c OUT.c"),
     (["--c", "m.c", "--name", "2fans"], "letters, digits and _"),
@@ -52,6 +52,16 @@ def test_what_it_refuses(saved, tmp_path, monkeypatch, capsys, options, message)
     assert main(["export", saved[1], *options]) == 1
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_looks_ahead(tmp_path, capsys):
+    pytest.importorskip("torch")
+    path = str(tmp_path / "m.safetensors")
+    sr.Model(2, [sr.Bidirectional(sr.MinGRU(3)), sr.Dense(1)]).save(path)
+    assert main(["export", path, "--c", str(tmp_path / "m.c")]) == 1
+    assert "layers.0, Bidirectional" in (told := capsys.readouterr().err) and "--onnx OUT.onnx --sequence and --torch" in told
+    assert main(["export", path, "--torch", str(tmp_path / "m.pt")]) == 0
+    assert "torch's results differ by up to" in capsys.readouterr().out
 
 
 def test_without_torch_it_says_how_to_get_it(saved, tmp_path, monkeypatch, capsys):

@@ -82,8 +82,10 @@ class TestAWindow:
     def test_a_step_of_adam_is_the_same_to_rounding(self, both, name):
         here, there = both[name]
         assert close(there["norm"], here["norm"])
+        size = np.abs(here["gradient"])
+        felt = (size == 0) | (size > 1e-7 * size.max())  # that of attention's key biases is nothing but rounding, which Adam blows up
         for part in ("values", "mean", "square"):
-            assert close(there[part], here[part]), part
+            assert close(there[part][felt], here[part][felt]), part
 
 
 @simulated

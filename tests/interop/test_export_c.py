@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 import streamrnn as sr
+from streamrnn.cells import CELLS, GENERAL
+from streamrnn.cells.general.functions import NAMES, WITH_ALPHA, WITH_BETA
+from streamrnn.cells.general.recurrence import USUAL
 from streamrnn.interop import c, probes
-from streamrnn.interop.c import check, maths, writer
+from streamrnn.interop.c import check, layers, maths, writer
 
 pytestmark = pytest.mark.skipif(c.compiler() is None, reason="needs a C compiler: none of $CC, cc, gcc and clang is there")
 
@@ -32,10 +35,35 @@ MODELS = {
         "a": [sr.Dense(20), sr.LayerNorm(), sr.Dense(2)], "b": sr.LayerNorm(), "c": [sr.Dropout(0.1), sr.Dense(5)]}),
 }
 
+ODD = sr.Recurrence("lstm", 17, ("hard_sigmoid", ("scaled_tanh", 0.9, 0.7), ("elu", 0.5)), clip=0.6, peepholes=True, starts=True)
+MODELS |= {
+    "mingru": lambda: sr.Model(5, [sr.MinGRU(17), sr.MinGRU(3), sr.Dense(2)]),
+    "minlstm": lambda: sr.Model(5, [sr.MinLSTM(33)], init="torch"),
+    "lru": lambda: sr.Model(3, [sr.LRU(17), sr.Dense(9, "relu"), sr.LRU(5, states=21, r_min=0.5, r_max=0.9)]),
+    "attention": lambda: sr.Model(3, [sr.Attention(6, window=4, heads=2), sr.LSTM(5)]),
+    "attention-of-one": lambda: sr.Model(3, sr.Attention(17, window=1), init="torch"),
+    "attention-wide": lambda: sr.Model(3, [sr.MinGRU(18), sr.Attention(57, window=35, heads=3), sr.Dense(1)]),
+    "modern-heads": lambda: sr.Model(3, [sr.MinLSTM(6)], heads={"a": sr.Attention(4, 9), "b": [sr.Dense(8), sr.LRU(2)], "c": sr.MinGRU(3)}),
+    "lstm-odd": lambda: sr.Model(3, [ODD]),
+    "projection": lambda: sr.Model(3, [sr.Recurrence("lstm", 18, projection=5, peepholes=True, starts=True), sr.Dense(2)]),
+    "coupled": lambda: sr.Model(3, [sr.Recurrence("lstm", 3, ("sigmoid", "softsign", "softplus"), projection=9, input_forget=True),
+                                    sr.Recurrence("lstm", 4, clip=1.0, input_forget=True, peepholes=True)]),
+    "gru-odd": lambda: sr.Model(3, [sr.Recurrence("gru", 17, ("hard_sigmoid", "softplus"), clip=1.0, starts=True)]),
+    "gru-odd-before": lambda: sr.Model(3, [sr.Recurrence("gru", 6, ("sigmoid", ("affine", 0.2, -0.3)), reset_after=False, starts=True)]),
+    "rnn-odd": lambda: sr.Model(3, [sr.Recurrence("rnn", 6, (("leaky_relu", -0.2),), starts=True), sr.Recurrence("rnn", 3, clip=0.5)]),
+    **{f"activation-{name}": lambda name=name: sr.Model(3, [sr.Activation(name), sr.Dense(5), sr.Activation(name)]) for name in
+       (*NAMES, "softmax")},
+}
+
 
 def scaled(model):
     values = {"layers.0.shift": [1e5, -3, 0.25], "layers.0.factor": [1e-4, 7, 1e6], "layers.3.shift": [-40, 1], "layers.3.factor": [2, 0.1]}
     return model.with_tensors({**model.tensors, **{name: np.array(numbers, np.float32) for name, numbers in values.items()}})
+
+
+def test_every_layer_that_streams_is_here():
+    kinds = {layer.kind for name in MODELS for _, layer, _ in MODELS[name]().stacks()}
+    assert kinds == set(layers.CALLS) == {layer.kind for cell in CELLS + GENERAL for layer in cell.LAYERS if not layer.looks_ahead}
 
 
 def stepped(model, x):
@@ -64,10 +92,25 @@ def test_no_dialect_or_optimisation_changes_a_bit(dialect, optimise):
 
 def test_random_stacks(rng):
     layers = [lambda n: sr.LSTM(n), lambda n: sr.GRU(n), lambda n: sr.GRU(n, reset_after=False), lambda n: sr.RNN(n),
-              lambda n: sr.RNN(n, "relu"), lambda n: sr.Dense(n, "tanh"), lambda n: sr.LayerNorm(), lambda n: sr.Dropout(0.1)]
-    for seed in range(8):
+              lambda n: sr.RNN(n, "relu"), lambda n: sr.Dense(n, "tanh"), lambda n: sr.LayerNorm(), lambda n: sr.Dropout(0.1),
+              lambda n: sr.MinGRU(n), lambda n: sr.MinLSTM(n), lambda n: sr.LRU(n, states=41 - n), lambda n: sr.Attention(2 * n, n, 2)]
+    for seed in range(12):
         stack = [layers[rng.integers(len(layers))](int(rng.integers(1, 40))) for _ in range(rng.integers(1, 6))]
         model = sr.Model(int(rng.integers(1, 20)), stack, seed=seed, init="torch")
+        found = c.parity(model, c.program(model, "plant"), samples=100, seed=seed)
+        assert found.differing == 0, model
+
+
+def test_random_recurrences(rng):
+    def function():
+        name = NAMES[rng.integers(len(NAMES))]
+        return (name, *rng.uniform(0.1, 1, 2 if name in WITH_BETA else 1 if name in WITH_ALPHA else 0))
+    for seed in range(12):
+        cell, units = ("lstm", "gru", "rnn")[seed % 3], int(rng.integers(1, 20))
+        lstm, flip = cell == "lstm", lambda: bool(rng.integers(2))
+        layer = sr.Recurrence(cell, units, tuple(function() for _ in USUAL[cell]), clip=rng.choice([None, 0.3]), peepholes=lstm and flip(),
+                              input_forget=lstm and flip(), reset_after=flip(), projection=5 if lstm and flip() else None, starts=flip())
+        model = sr.Model(int(rng.integers(1, 20)), layer, seed=seed)
         found = c.parity(model, c.program(model, "plant"), samples=100, seed=seed)
         assert found.differing == 0, model
 
@@ -175,6 +218,12 @@ def test_a_detector_is_refused_by_its_layer():
     detector = sr.Detector.cold(["a", "b"])
     with pytest.raises(sr.ConfigError, match=r"layers\.0, Intake.*has no form in C"):
         c.program(detector.model, "plant")
+
+
+@pytest.mark.parametrize("layer", [sr.Reverse(sr.LSTM(3)), sr.Bidirectional(sr.GRU(3))])
+def test_a_layer_that_looks_ahead_is_refused_with_what_writes_it(layer):
+    with pytest.raises(sr.ConfigError, match=rf"layers\.1, {type(layer).__name__}.*from its end.*--sequence"):
+        c.program(sr.Model(2, [sr.Dense(3), layer]), "plant")
 
 
 def test_without_a_compiler_the_check_says_so(monkeypatch, tmp_path):

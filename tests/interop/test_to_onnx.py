@@ -9,15 +9,19 @@ from graphs import run
 
 from streamrnn import (
     GRU,
+    LRU,
     LSTM,
     RNN,
     Activation,
+    Attention,
     Bidirectional,
     ConfigError,
     Dense,
     Dropout,
     Embedding,
     LayerNorm,
+    MinGRU,
+    MinLSTM,
     Model,
     Recurrence,
     Reverse,
@@ -29,7 +33,7 @@ from streamrnn import (
 from streamrnn.cells import CELLS, GENERAL
 from streamrnn.cells.general.functions import NAMES
 from streamrnn.interop.from_onnx import model_of
-from streamrnn.interop.to_onnx import KINDS
+from streamrnn.interop.onnx_out.writer import KINDS
 
 ODD = Recurrence("lstm", 6, ("hard_sigmoid", ("scaled_tanh", 0.9, 0.7), ("elu", 0.5)), clip=0.6, peepholes=True, starts=True)
 PROJECTED = Recurrence("lstm", 6, projection=4, peepholes=True, clip=1.5, activations=("sigmoid", "softsign", ("affine", 0.5, 0.1)))
@@ -42,12 +46,18 @@ STACKS = {
     "gru odd": [Recurrence("gru", 6, ("hard_sigmoid", "softplus"), clip=1.0, starts=True)],
     "rnn odd": [Recurrence("rnn", 6, (("affine", 0.2, 0.3),))],
     "coupled": [Recurrence("lstm", 6, input_forget=True)], "deep": [LSTM(6), LayerNorm(), GRU(5), Activation("relu"), Dense(3, "softmax")],
+    "mingru": [MinGRU(6), Dense(2)], "minlstm": [MinLSTM(6)], "lru": [LRU(5), Dense(6, "relu"), LRU(3, states=7, r_min=0.8, r_max=0.9)],
+    "attention": [Attention(6, window=4)], "attention of one": [Attention(4, window=1, heads=2)],
+    "attention, heads": [MinGRU(7), Attention(6, window=10, heads=3), LSTM(4)], "modern": [MinLSTM(5), LRU(4), MinGRU(3), Dense(2)],
     **{f"activation {name}": [Dense(6), Activation(name)] for name in (*NAMES, "softmax")},
 }
 OFFLINE = {"bidirectional": [Bidirectional(LSTM(6)), Dense(2)], "sum": [Bidirectional(GRU(6), merge="sum")],
            "mean": [Bidirectional(GRU(6), merge="mean")], "product": [Bidirectional(ODD, merge="product")],
            "final": [Bidirectional(RNN(4), final=True)], "reverse": [LSTM(3), Reverse(ODD)], "reverse final": [Reverse(GRU(3), final=True)],
-           "projected": [Bidirectional(PROJECTED)]}
+           "projected": [Bidirectional(PROJECTED)], "minimal, both ways": [Bidirectional(MinGRU(4), MinLSTM(3)), Dense(2)],
+           "attention, back": [Reverse(Attention(6, window=4, heads=2))],
+           "lru, both ways": [Bidirectional(LRU(4), merge="sum", final=True)],
+           "dense, both ways": [LSTM(3), Bidirectional(Dense(4, "tanh"))]}
 
 
 def model_for(layers, **options):
@@ -129,10 +139,14 @@ def test_names_are_those_of_the_state(tmp_path):
     assert (tmp_path / "m.onnx").read_bytes() == proto.SerializeToString()
 
 
-NO_WAY_BACK = ("projection", "projection, coupled", "projected", "mean", "final", "reverse final")  # as Scan, or as arithmetic
+NO_WAY_BACK = {name: operator for operator, names in {
+    "Scan": ("projection", "projection, coupled", "projected", "mingru", "minlstm", "lru", "attention", "attention of one",
+             "attention, heads", "modern", "minimal, both ways", "attention, back", "lru, both ways"),
+    "Expand": ("final", "reverse final"), "Concat": ("dense, both ways",)}.items() for name in names}
+COMES_BACK = [name for name in (*STACKS, *OFFLINE) if name not in NO_WAY_BACK]
 
 
-@pytest.mark.parametrize("name", [name for name in (*STACKS, *OFFLINE) if name not in NO_WAY_BACK])
+@pytest.mark.parametrize("name", COMES_BACK)
 def test_what_was_written_is_read_again(name, rng):
     model = model_for({**STACKS, **OFFLINE}[name])
     proto = to_onnx(model, sequence=True)
@@ -142,6 +156,38 @@ def test_what_was_written_is_read_again(name, rng):
         scale = max(1, np.abs(model.run(x)).max())
         assert np.abs(again.run(x) - model.run(x)).max() <= 1e-5 * scale
     assert report.error is not None and report.error <= 1e-4
+
+
+@pytest.mark.parametrize("name", NO_WAY_BACK)
+def test_what_has_no_way_back_is_refused_by_its_node(name):
+    model = model_for({**STACKS, **OFFLINE}[name])
+    with pytest.raises(ConfigError, match=rf"node 'layers\.\d/{NO_WAY_BACK[name]}.*streamrnn wrote this graph: load the model file"):
+        model_of(to_onnx(model, sequence=True))
+    if not model.looks_ahead:
+        with pytest.raises(ConfigError, match=r"node 'layers\.\d/.*load the model file"):
+            model_of(to_onnx(model))
+
+
+def test_gates_far_out_stay_numbers(rng):
+    model = Model(3, MinLSTM(4))
+    model = model.with_tensors({name: tensor * 400 for name, tensor in model.tensors.items()})
+    x = rng.standard_normal((2, 25, 3)).astype(np.float32)
+    y, *_ = run(to_onnx(model, sequence=True), {"x": x, **first_states(model, 2)})
+    assert np.abs(y - model.run(x)).max() <= 1e-5 * np.abs(y).max()
+
+
+def test_an_attentions_window_is_in_order_of_time(rng):
+    """The last keys stand in the last places; a stream's ring has them in whatever place their turn was."""
+    model = Model(3, Attention(2, window=3))
+    x, states = rng.standard_normal((1, 5, 3)).astype(np.float32), first_states(model)
+    assert {name: value.shape for name, value in states.items()} == {
+        "layers.0.keys": (1, 3, 2), "layers.0.values": (1, 3, 2), "layers.0.count": (1, 1)}
+    _, keys, values, count = run(to_onnx(model, sequence=True), {"x": x[:, :2], **states})
+    _, k, v = np.split(x[0] @ model.tensors["layers.0.in_proj_weight"].T + model.tensors["layers.0.in_proj_bias"], 3, axis=1)
+    assert count == 2 and not keys[0, 0].any() and not values[0, 0].any()
+    assert np.abs(keys[0, 1:] - k[:2]).max() <= 1e-6 and np.abs(values[0, 1:] - v[:2]).max() <= 1e-6
+    _, keys, _, count = run(to_onnx(model, sequence=True), {"x": x, **states})
+    assert count == 3 and np.abs(keys[0] - k[2:]).max() <= 1e-6
 
 
 def test_a_detector_is_refused_by_its_layer():

@@ -125,7 +125,7 @@ def text(model, program, writer, pieces):
     refused = f"a token that is no whole number from 0 to {vocabulary - 1}" if vocabulary else "a value that is not finite"
     head = HEAD.format(name=program.name, version=__version__, digest=model.digest, layers=plain(", ".join(map(repr, model.layers))),
                        columns=columns, refused=refused, **sizes)
-    members = [f"    float {name}[{size}];  /* {plain(label)} */" for name, size, label in writer.states]
+    members = [f"    float {name}[{size}];  /* {plain(label)} */" for name, size, label, _ in writer.states]
     parts = [
         head,
         DECLARATIONS.format(members="\n".join(members or ["    char none;  /* no layer keeps anything */"]), **sizes),
@@ -156,8 +156,9 @@ def array(name, numbers, label):
 def reset(writer):
     if not writer.states:
         return "    state->none = 0;"
-    clear = "    for (k = 0; k < {size}; k++)\n        state->{name}[k] = 0.0f;"
-    return "\n".join(["    int k;", *(clear.format(name=name, size=size) for name, size, _ in writer.states)])
+    clear = "    for (k = 0; k < {size}; k++)\n        state->{name}[k] = {value};"
+    return "\n".join(["    int k;", *(clear.format(name=name, size=size, value=f"{first}[k]" if first else "0.0f")
+                                      for name, size, _, first in writer.states)])
 
 
 def work(writer):

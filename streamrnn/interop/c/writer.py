@@ -47,8 +47,8 @@ def program(model, name):
         if writer.end != target:
             writer.call("copy", None, writer.end, target, writer.width)
     made = Program(name, "", *(FLOAT * sum(sizes) for sizes in (
-        (size for _, size, _ in writer.states), writer.vectors, (numbers.size for _, numbers, _ in writer.arrays))))
-    return replace(made, text=frame.text(model, made, writer, pieces(writer.needs)))
+        (size for _, size, _, _ in writer.states), writer.vectors, (numbers.size for _, numbers, _ in writer.arrays))))
+    return replace(made, text=frame.text(model, made, writer, pieces(writer.needs, PIECES | writer.own)))
 
 
 def identifier(name):
@@ -57,18 +57,18 @@ def identifier(name):
                           "--name plant, or export(model, path, name=\"plant\")")
 
 
-def pieces(needs):
-    """The pieces that are needed, and what they need, in the order of PIECES: each behind those it needs."""
+def pieces(needs, known=PIECES):
+    """The pieces that are needed, and what they need, in the order of those known: each behind those it needs."""
     found = set()
 
     def take(name):
         if name not in found:
             found.add(name)
-            for other in PIECES[name].needs:
+            for other in known[name].needs:
                 take(other)
     for name in needs:
         take(name)
-    return [piece.text for name, piece in PIECES.items() if name in found]
+    return [piece.text for name, piece in known.items() if name in found]
 
 
 class Writer:
@@ -76,7 +76,9 @@ class Writer:
 
     def __init__(self, model):
         self._tensors = model.tensors
-        self.states, self.arrays = [], []  # (name, size, of which layer), (name, numbers, of which layer)
+        self.states = []                   # (name, size, of which layer, the array that it starts from, or None)
+        self.arrays = []                   # (name, numbers, of which layer)
+        self.own = {}                      # pieces that are written for a layer, by name
         self.vectors = []                  # sizes of the work vectors
         self.lines = []                    # of the step
         self.needs = {"finite"}
@@ -87,10 +89,13 @@ class Writer:
         self.end, self.width, self._busy = source, width, set(self._kept)
         last = [name for name, layer in named if layer.kind != "dropout"][-1:]
         for number, (name, layer) in enumerate(named):
+            if layer.looks_ahead:
+                raise ConfigError(f"{name}, {layer!r}, reads each sequence from its end, and a C step has one sample at a time: "
+                                  "--onnx OUT.onnx --sequence and --torch OUT.pt write such a model")
             if layer.kind not in layers.CALLS:
                 raise ConfigError(f"{name}, {layer!r}, has no form in C: a detector's parts and cells of your own run where streamrnn does "
                                   "(streamrnn serve)")
-            self._layer, self._label = f"{prefix}_{number}", f"{name}, {layer!r}"
+            self.layer, self._label, self._count = f"{prefix}_{number}", f"{name}, {layer!r}", 0
             self._target = target if [name] == last else None
             own = {key.removeprefix(name + "."): value for key, value in self._tensors.items() if key.startswith(name + ".")}
             self.end, self.width = layers.CALLS[layer.kind](self, layer, own, self.end, self.width), layer.outputs(self.width)
@@ -102,9 +107,19 @@ class Writer:
 
     # -- what a layer asks for ------------------------------------------------------------------------------------------
 
-    def state(self, name, size):
-        self.states.append((f"{self._layer}_{name}", size, self._label))
-        return f"state->{self._layer}_{name}"
+    def state(self, name, size, first=None):
+        """A vector that lives from step to step; `first`: what it starts from, if not zeros."""
+        self.states.append((f"{self.layer}_{name}", size, self._label, None if first is None else self.array(f"_{name}", first)))
+        return f"state->{self.layer}_{name}"
+
+    def piece(self, name, piece):
+        """A function of this layer's own."""
+        self.own[name] = piece
+
+    def array(self, suffix, numbers):
+        name = f"NAME_{self.layer}{suffix}"
+        self.arrays.append((name, np.asarray(numbers, np.float32), self._label))
+        return name
 
     def work(self, size):
         """A vector until the next layer is done."""
@@ -122,7 +137,6 @@ class Writer:
     def call(self, piece, weights, *arguments):
         self.needs.add(piece)
         if weights is not None:
-            array = f"NAME_{self._layer}"
-            self.arrays.append((array, np.asarray(weights, np.float32), self._label))
-            arguments = (array, *arguments)
+            self._count += 1
+            arguments = (self.array(f"_{self._count}" if self._count > 1 else "", weights), *arguments)
         self.lines.append(f"NAME_{piece}({', '.join(map(str, arguments))});")

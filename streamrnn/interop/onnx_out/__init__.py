@@ -1,0 +1,1 @@
+"""From a model to an ONNX graph: graph (its pieces), states, then layers: plain, recurrent (operators), steps (Scan), ahead; writer."""
