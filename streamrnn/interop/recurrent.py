@@ -59,8 +59,10 @@ def joined(there, back, end="steps", merge="concat"):
 
 
 def shown(layer):
-    """The layer in words: a Recurrence says only what sets it apart."""
+    """The layer in words: a Recurrence says only what sets it apart, an Activation only what it has."""
     told = {field.name: getattr(layer, field.name) for field in fields(layer)}
+    if layer.kind == "activation":
+        told = {name: value for name, value in told.items() if value is not None}
     if layer.kind == "recurrence":
         usual = Recurrence(layer.cell, layer.units)
         told = {field.name: told[field.name] for field in fields(layer)
