@@ -1,6 +1,6 @@
 """from_keras: a Keras 3 model, a .keras file or an older .h5 file, as a model that is proven against Keras where Keras is installed.
 
-Files are read without Keras (keras_files.py), and a model of the running session through the same reader. Keras itself is asked
+Files are read without Keras (keras_in/files.py), and a model of the running session through the same reader. Keras itself is asked
 only at the end, for a model all of whose layers are known by then.
 """
 import importlib.util
@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.errors import ConfigError, FileError
-from streamrnn.interop import keras_files, keras_graph, parity
+from streamrnn.interop import parity
 from streamrnn.interop.chain import Chain, first_line
-from streamrnn.interop.keras_layers import Reader
+from streamrnn.interop.keras_in.files import Weights, open_h5, read, version_of
+from streamrnn.interop.keras_in.graph import chain_of
+from streamrnn.interop.keras_in.layers import Reader
 from streamrnn.model import files
 
 BACKENDS = ("torch", "jax", "tensorflow")
@@ -32,7 +34,7 @@ def from_keras(source, *, accept=(), tolerance=parity.TOLERANCE, seed=0, say=pri
     accept = (accept,) if isinstance(accept, str) else tuple(accept)
     if isinstance(source, (str, Path)):
         with files.blaming(source):
-            config, weights = keras_files.read(source)
+            config, weights = read(source)
             chain, graph = _chain(config, weights, accept)
             return _proven(chain, graph, lambda keras: _load(keras, source), tolerance, seed, say)
     if not callable(getattr(source, "to_json", None)) or not callable(getattr(source, "save_weights", None)):
@@ -43,13 +45,13 @@ def from_keras(source, *, accept=(), tolerance=parity.TOLERANCE, seed=0, say=pri
         path = Path(folder) / "model.weights.h5"
         source.save_weights(path)
         config, content = json.loads(source.to_json()), path.read_bytes()
-    version = keras_files.version_of(config.get("keras_version", "3"))  # Keras 3 does not say it here
-    chain, graph = _chain(config, keras_files.Weights(source.name, keras_files.open_h5(source.name, content), version), accept)
+    version = version_of(config.get("keras_version", "3"))  # Keras 3 does not say it here
+    chain, graph = _chain(config, Weights(source.name, open_h5(source.name, content), version), accept)
     return _proven(chain, graph, lambda keras: _own_states(keras, source), tolerance, seed, say)
 
 
 def _chain(config, weights, accept):
-    graph = keras_graph.chain_of(config, weights)
+    graph = chain_of(config, weights)
     tokens = bool(graph.entries) and graph.entries[0].kind == "Embedding"
     axes = len(graph.shape)
     if axes not in ((2,) if tokens else (2, 3)):

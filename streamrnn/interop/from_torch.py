@@ -1,7 +1,7 @@
 """from_torch: a torch.nn module, a state_dict or a file of one, as a model that is proven against torch.
 
-A module is run on a probe to see the order of its parts (torch_network.py); a bare state_dict is read by names and shapes
-(torch_names.py), and a .safetensors file of one without torch.
+A module is run on a probe to see the order of its parts (torch_in/network.py); a bare state_dict is read by names and shapes
+(torch_in/names.py), and a .safetensors file of one without torch.
 """
 import warnings
 from collections import OrderedDict
@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from streamrnn.errors import ConfigError, FileError, MissingExtra
-from streamrnn.interop import parity, torch_names, torch_parts
+from streamrnn.interop import parity
 from streamrnn.interop.chain import Chain, first_line
+from streamrnn.interop.torch_in.names import parts_of
+from streamrnn.interop.torch_in.parts import add, first_width
 from streamrnn.model import files
 
 NEEDED = "torch is not installed: pip install torch --index-url https://download.pytorch.org/whl/cpu"
@@ -41,7 +43,7 @@ def from_torch(source, *, layers=None, probe=None, tolerance=parity.TOLERANCE, s
         source = torch.nn.Sequential(*source)
     if not isinstance(source, torch.nn.Module):
         raise ConfigError(f"from_torch takes a torch.nn.Module, a state_dict or a path, got {type(source).__name__}")
-    from streamrnn.interop.torch_network import from_module
+    from streamrnn.interop.torch_in.network import from_module
     return from_module(source, probe, tolerance, seed, say)
 
 
@@ -91,17 +93,17 @@ def _from_names(tensors, words, tolerance, seed, say):
         raise ConfigError(f"this is no state_dict: it must hold tensors by name, got {_kinds_in(tensors)}. "
                           "Save module.state_dict() and import that")
     ordered = isinstance(tensors, OrderedDict)  # as state_dict() makes it; what comes from a safetensors file has lost its order
-    parts, notes = torch_names.parts_of({name: _numbers(name, t) for name, t in tensors.items()}, words, ordered)
-    chain = Chain(torch_parts.first_width(parts))
+    parts, notes = parts_of({name: _numbers(name, t) for name, t in tensors.items()}, words, ordered)
+    chain = Chain(first_width(parts))
     for part in parts:
-        torch_parts.add(chain, part)
+        add(chain, part)
     chain.notes += notes
     if any(part.options.get("end") == "final" for part in parts):
         chain.note(parity.LAST)
     model, torch = chain.model(), _torch()
     if torch is None:
         return parity.imported(chain, model, "torch", None, f"{NEEDED}, and import again", say)
-    from streamrnn.interop.torch_modules import module_of, run_in_order
+    from streamrnn.interop.torch_in.modules import module_of, run_in_order
     modules, source = [module_of(part) for part in parts if part.kind != "Dropout"], f"torch {torch.__version__}"
 
     def reference(x):

@@ -9,9 +9,9 @@ front, until another such layer turns it round again. Here every layer's results
 import numpy as np
 
 from streamrnn.cells.general.both_ways import Reverse
-from streamrnn.interop import keras_functions
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.keras_files import LegacyWeights
+from streamrnn.interop.keras_in import functions
+from streamrnn.interop.keras_in.files import LegacyWeights
 from streamrnn.interop.recurrent import joined, recurrent
 
 CELLS = {"SimpleRNN": "SimpleRNNCell", "LSTM": "LSTMCell", "GRU": "GRUCell"}
@@ -21,7 +21,7 @@ MERGES = {"concat": "concat", "sum": "sum", "ave": "mean", "mul": "product"}
 
 
 class Sequences:
-    """What a Reader (keras_layers.py) does with these layers; it brings chain, weights and the checks of attributes."""
+    """What a Reader (layers.py) does with these layers; it brings chain, weights and the checks of attributes."""
     last_only = None  # the layer that gives its last step alone
     turned = None     # the layer since which the sequence runs back to front
     apart = None      # a layer that Keras 3 computes otherwise than the Keras that wrote it
@@ -149,7 +149,7 @@ class Sequences:
     def _ours(self, entry, key="activation"):
         """The function as (name, alpha, beta)."""
         version, value = self.weights.version, self._function(entry, key)
-        found = keras_functions.of(entry.name, key, value, version)
+        found = functions.of(entry.name, key, value, version)
         if value == "hard_sigmoid" and version < 3:
             self.apart = entry.name
             self.chain.note(f"{entry.name}: hard_sigmoid is 0.2 x + 0.5 within 0 and 1, as in the Keras {version} that wrote the file")

@@ -9,7 +9,7 @@ from itertools import pairwise, permutations, product
 
 from streamrnn.errors import ConfigError
 from streamrnn.interop.chain import ACTIVATIONS, refusal
-from streamrnn.interop.torch_parts import FUNCTIONS, KINDS, RECURRENT, Part, both_ways, depth, widths
+from streamrnn.interop.torch_in.parts import FUNCTIONS, KINDS, RECURRENT, Part, both_ways, depth, widths
 
 GATES = {4: "LSTM", 3: "GRU", 1: "RNN"}
 LAYER = re.compile(r"(weight|bias)_(ih|hh|hr)(_l\d+)?(_reverse)?")

@@ -1,6 +1,6 @@
 """What Keras' layers are here: each takes its weights from the file and adds itself to the chain, or is refused by attribute.
 
-Those that go along a sequence are in keras_recurrent.py. Keras keeps kernels as (inputs, units), torch and streamrnn as (units, inputs).
+Those that go along a sequence are in recurrent.py. Keras keeps kernels as (inputs, units), torch and streamrnn as (units, inputs).
 """
 import numpy as np
 
@@ -8,9 +8,9 @@ from streamrnn.cells.dense import Dense
 from streamrnn.cells.embedding import Embedding
 from streamrnn.cells.layernorm import LayerNorm
 from streamrnn.cells.scale import Scale, Unscale
-from streamrnn.interop import keras_functions
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.keras_recurrent import Sequences
+from streamrnn.interop.keras_in import functions
+from streamrnn.interop.keras_in.recurrent import Sequences
 
 NOTHING = ("ActivityRegularization", "GaussianNoise", "GaussianDropout", "AlphaDropout")  # outside training
 EPSILON = 1e-7  # Keras' backend.epsilon(), the least deviation a Normalization divides by
@@ -78,7 +78,7 @@ class Reader(Sequences):
         if self._function(entry) == "softmax":
             return ("softmax",)
         function = self._ours(entry)
-        return None if function == keras_functions.LINEAR else function
+        return None if function == functions.LINEAR else function
 
     def _Embedding(self, entry):
         if self.chain.layers:

@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.torch_parts import RECURRENT, Part, both_ways, depth, widths
+from streamrnn.interop.torch_in.parts import RECURRENT, Part, both_ways, depth, widths
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 TRAIN_ONLY = "outside training it does nothing"

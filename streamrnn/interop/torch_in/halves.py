@@ -7,13 +7,13 @@ the backward half has seen one sample; its final state belongs to the first one.
 from torch import nn
 
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.torch_trace import JOINS, tensors_in
+from streamrnn.interop.torch_in.trace import JOINS, tensors_in
 
 BATCH = 3  # of the probe
 
 
 class Halves:
-    """A Walker's part (torch_walk.py): it brings parts, axes and last."""
+    """A Walker's part (walk.py): it brings parts, axes and last."""
     whole = 0  # the width of a bidirectional layer's half, while the tensor at hand is nothing but its result
 
     def result(self, event, result):

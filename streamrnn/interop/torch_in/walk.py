@@ -1,4 +1,4 @@
-"""A recorded run (torch_trace.py) as Parts: its steps are taken in forward order, and each is a known module or function.
+"""A recorded run (trace.py) as Parts: its steps are taken in forward order, and each is a known module or function.
 
 Each tensor has named axes along the way, such as ("batch", "time", "features"), so that a recurrent layer that runs along
 the wrong axis, or a slice of anything but the last step, is seen.
@@ -10,10 +10,10 @@ from torch import nn
 
 from streamrnn.interop.chain import refusal
 from streamrnn.interop.parity import LAST
-from streamrnn.interop.torch_halves import BATCH, Halves
-from streamrnn.interop.torch_modules import part_of
-from streamrnn.interop.torch_parts import Part
-from streamrnn.interop.torch_trace import check_aside, tensors_in, walk_back
+from streamrnn.interop.torch_in.halves import BATCH, Halves
+from streamrnn.interop.torch_in.modules import part_of
+from streamrnn.interop.torch_in.parts import Part
+from streamrnn.interop.torch_in.trace import check_aside, tensors_in, walk_back
 
 STEPS = 7  # of the probe, as BATCH: two sizes that are not easily mistaken
 KEEPS = {"contiguous", "clone", "detach", "requires_grad_", "data", "float", "double", "long", "int",

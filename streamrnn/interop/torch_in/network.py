@@ -6,15 +6,17 @@ import numpy as np
 import torch
 
 from streamrnn.errors import ConfigError
-from streamrnn.interop import parity, torch_modules, torch_parts, torch_trace, torch_walk
+from streamrnn.interop import parity
 from streamrnn.interop.chain import Chain, first_line
+from streamrnn.interop.torch_in import modules, trace, walk
+from streamrnn.interop.torch_in.parts import add, first_width
 
 
 def from_module(module, probe, tolerance, seed, say):
     module = getattr(module, "_orig_mod", module)  # what torch.compile wraps
     if isinstance(module, torch.jit.ScriptModule):
         raise ConfigError("a TorchScript module hides its parts: import the module that it was made from, or its state_dict")
-    torch_modules.check_plain(module)
+    modules.check_plain(module)
     try:
         network = copy.deepcopy(module).cpu().float().eval()
     except Exception as error:  # whatever a module of one's own holds
@@ -25,7 +27,7 @@ def from_module(module, probe, tolerance, seed, say):
     way = _way(network, probe)
     chain = Chain(way.width)
     for part in way.parts:
-        torch_parts.add(chain, part)
+        add(chain, part)
     chain.notes += way.notes
     for kind in sorted(kinds - {"float32"}):
         chain.note(f"its weights are {kind}: they are carried, and the network is run, in float32")
@@ -48,25 +50,25 @@ def _way(network, probe):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                events, result = torch_trace.record(network, x)
+                events, result = trace.record(network, x)
         except ConfigError:
             raise
         except Exception as error:  # the network's own: another probe may fit it
             failed = failed or error
             continue
-        way = torch_walk.chain_of(events, result, x)
+        way = walk.chain_of(events, result, x)
         width = x.shape[-1] if "features" in way.enters else 1
         return _Way(way.parts, width, way.notes, _reference(network, way, x))
-    if isinstance(network, torch.nn.Sequential) and all(type(m) in torch_modules.READERS for m in network):
-        parts = [torch_modules.part_of(name, m) for name, m in network.named_children()]
+    if isinstance(network, torch.nn.Sequential) and all(type(m) in modules.READERS for m in network):
+        parts = [modules.part_of(name, m) for name, m in network.named_children()]
         note = ["taken in order; of each recurrent layer's pair, the output (torch itself does not run such a Sequential)"]
-        in_order = lambda x: torch_modules.run_in_order(list(network), torch.tensor(x)).detach().numpy()
-        return _Way(parts, torch_parts.first_width(parts), note, in_order)
+        in_order = lambda x: modules.run_in_order(list(network), torch.tensor(x)).detach().numpy()
+        return _Way(parts, first_width(parts), note, in_order)
     for name, module in network.named_modules():  # what cannot be carried is more to the point than what went wrong with it
-        if torch_modules.is_leaf(module):
-            torch_modules.part_of(name or type(module).__name__, module)
+        if modules.is_leaf(module):
+            modules.part_of(name or type(module).__name__, module)
     if failed is None:
-        torch_parts.first_width([])
+        first_width([])
     raise ConfigError(f"{type(network).__name__} does not run on a probe ({type(failed).__name__}: {first_line(failed)}), "
                       "so that what it does cannot be seen. Give it one that it takes: "
                       "from_torch(net, probe=example), (batch, time, features)")
@@ -75,7 +77,7 @@ def _way(network, probe):
 def _probes(network, probe):
     """Inputs to try: the given one's shape, else what the modules in it may expect, the first one first."""
     rng, seen = torch.Generator().manual_seed(0), []
-    size = (torch_walk.BATCH, torch_walk.STEPS)  # whatever a given probe has: sizes that tell the axes apart
+    size = (walk.BATCH, walk.STEPS)  # whatever a given probe has: sizes that tell the axes apart
     if probe is not None:
         probe = torch.as_tensor(np.asarray(probe))
         if probe.ndim not in (2, 3):

@@ -1,5 +1,5 @@
 """What a custom torch module does with its input: it is run once on a probe and every step is recorded, then the way back from
-its result to the input is walked. That way must be a chain; torch_walk.py says what its steps are.
+its result to the input is walked. That way must be a chain; walk.py says what its steps are.
 
 Tensors are known by identity. A module of torch's own is one step, whatever happens inside.
 """
@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from streamrnn.interop.chain import refusal
-from streamrnn.interop.torch_modules import is_leaf
+from streamrnn.interop.torch_in.modules import is_leaf
 
 FRESH = {"zeros_like", "new_zeros"}  # made in the shape of something, not out of its values
 JOINS = {"cat": "concat", "concat": "concat", "concatenate": "concat", "add": "sum", "__add__": "sum", "__radd__": "sum"}

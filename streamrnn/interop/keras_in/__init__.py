@@ -1,0 +1,1 @@
+"""Keras models and files as a chain of layers; Keras itself is not needed."""

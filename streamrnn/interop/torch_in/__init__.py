@@ -1,0 +1,1 @@
+"""Modules, traces and state_dicts of torch as a chain of layers."""
