@@ -131,3 +131,17 @@ def test_gradient_starts_from_zeros_and_ends_with_the_results(rng):
     again, d_x_again, _ = reference.gradient_from(model, x, d_y, states=states, d_last=states)
     assert (d_x == d_x_again).all() and all((gradients[name] == again[name]).all() for name in gradients)
     assert (reference.run(model, x) == reference.run(model, x, states=states)).all()
+
+
+@pytest.mark.parametrize("layer", [layer for layer in EXAMPLES["recurrence"] if layer.starts], ids=repr)
+def test_gradients_of_first_states_are_slopes(layer, rng):
+    """A fresh stream begins from them."""
+    model = Model(INPUTS, [layer])
+    tensors = {name: rng.uniform(-1, 1, tensor.shape) for name, tensor in model.tensors.items()}
+    model = SimpleNamespace(config=model.config, tensors=tensors, outputs=model.outputs, heads=model.heads)
+    x, d_y = rng.standard_normal((STEPS, INPUTS)), rng.standard_normal((STEPS, model.outputs))
+    gradients, d_x = reference.gradient(model, x, d_y)
+    told = lambda: (reference.run(model, x) * d_y).sum()
+    assert gradients["layers.0.start_h"].any()
+    assert all(close(gradients[name], differences(told, tensor)) for name, tensor in tensors.items())
+    assert close(d_x, differences(told, x))

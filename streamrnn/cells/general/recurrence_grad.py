@@ -18,7 +18,6 @@ from streamrnn.cells.general.recurrence_step import (
     PROJECTED,
     RNN,
     ZERO,
-    candidate_after,
     clipped,
     four_sums,
     fresh,
@@ -27,6 +26,8 @@ from streamrnn.cells.general.recurrence_step import (
     parts,
     seeing,
     sizes,
+    sums_after,
+    sums_before,
     two_gates,
 )
 from streamrnn.jit import inline
@@ -168,15 +169,14 @@ def gru_grad(shape, weights, x, seen, h, d_weights, d_x, d_y, d_h, d_sums, after
     _, _, d_bias, d_hidden, d_matrix = parts(weights, d_weights)
     fourth, d_seen, inputs = at(d_sums, 3 * wide), at(d_sums, 4 * wide), shape[0]
     for u in range(0, units, LANES):
-        r_sum = gate_sum(3, 0, bias, hidden, matrix, wide, u, h, units, x, inputs)
-        z_sum = gate_sum(3, 1, bias, hidden, matrix, wide, u, h, units, x, inputs)
+        if after:
+            r_sum, z_sum, n_sum, from_hidden = sums_after(bias, hidden, matrix, wide, u, h, units, x, inputs)
+        else:
+            r_sum, z_sum = sums_before(bias, hidden, matrix, wide, u, h, units, x, inputs)
+            n_sum, from_hidden = gate_sum(3, 2, bias, hidden, matrix, wide, u, seen, units, x, inputs), splat(ZERO)
         r, z = function(weights, 0, clipped(weights, r_sum)), function(weights, 0, clipped(weights, z_sum))
         if after:
-            n_sum, from_hidden = candidate_after(hidden, matrix, bias, wide, u, h, units, x, inputs)
             n_sum = fma(r, from_hidden, n_sum)
-        else:
-            n_sum = gate_sum(3, 2, bias, hidden, matrix, wide, u, seen, units, x, inputs)
-            from_hidden = splat(ZERO)
         n, old, d = function(weights, 1, clipped(weights, n_sum)), load(h, u), load(d_y, u)
         d_n = d * (ONE - z) * slope_of_sum(weights, 1, n_sum, n)
         r_slope = slope_of_sum(weights, 0, r_sum, r)

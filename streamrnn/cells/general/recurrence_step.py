@@ -109,6 +109,40 @@ def four_sums(weights, peep, bias, hidden, matrix, wide, u, h, out, x, inputs, c
 
 
 @inline
+def two(matrix, wide, u, v, count, r, z):
+    """The products for a GRU's reset and update gates at once."""
+    for k in range(count):
+        value, row = get(v, k), k * 3 * wide + u
+        r, z = fma(value, load(matrix, row), r), fma(value, load(matrix, row + wide), z)
+    return r, z
+
+
+@inline
+def three(matrix, wide, u, v, count, r, z, n):
+    """And for its candidate."""
+    for k in range(count):
+        value, row = get(v, k), k * 3 * wide + u
+        r, z = fma(value, load(matrix, row), r), fma(value, load(matrix, row + wide), z)
+        n = fma(value, load(matrix, row + 2 * wide), n)
+    return r, z, n
+
+
+@inline
+def sums_before(bias, hidden, matrix, wide, u, h, units, x, inputs):
+    """Of a GRU's r z; n waits for r h."""
+    r, z = two(hidden, wide, u, h, units, load(bias, u), load(bias, wide + u))
+    return two(matrix, wide, u, x, inputs, r, z)
+
+
+@inline
+def sums_after(bias, hidden, matrix, wide, u, h, units, x, inputs):
+    """Of a GRU's r z n, and the hidden one of n, which r takes as a whole."""
+    r, z, from_hidden = three(hidden, wide, u, h, units, load(bias, u), load(bias, wide + u), load(bias, 3 * wide + u))
+    r, z, n = three(matrix, wide, u, x, inputs, r, z, load(bias, 2 * wide + u))
+    return r, z, n, from_hidden
+
+
+@inline
 def two_gates(weights, i, f):
     """An LSTM's input and forget gate from their sums."""
     i = function(weights, 0, clipped(weights, i))
@@ -152,31 +186,24 @@ def rnn(shape, weights, x, y, h):
 
 
 @inline
-def candidate_after(hidden, matrix, bias, wide, u, h, units, x, inputs):
-    """The two sums of a GRU's candidate whose hidden one the reset gate takes as a whole."""
-    return (products(matrix, 3, 2, wide, u, x, inputs, load(bias, 2 * wide + u)),
-            products(hidden, 3, 2, wide, u, h, units, load(bias, 3 * wide + u)))
-
-
-@inline
 def gru(shape, weights, x, y, h, after):
     """biases r z n, then the hidden one of n; the new h into y. Before: y's second vector holds r h, the first one z."""
     _, units, _, wide, _ = sizes(weights)
     _, _, bias, hidden, matrix = parts(weights, weights)
-    seen, inputs = at(y, wide), shape[0]
+    seen = at(y, wide)
     for u in range(0, units, LANES):
-        r = function(weights, 0, clipped(weights, gate_sum(3, 0, bias, hidden, matrix, wide, u, h, units, x, inputs)))
-        z = function(weights, 0, clipped(weights, gate_sum(3, 1, bias, hidden, matrix, wide, u, h, units, x, inputs)))
         if after:
-            n, from_hidden = candidate_after(hidden, matrix, bias, wide, u, h, units, x, inputs)
+            r, z, n, from_hidden = sums_after(bias, hidden, matrix, wide, u, h, units, x, shape[0])
+            r, z = function(weights, 0, clipped(weights, r)), function(weights, 0, clipped(weights, z))
             n = function(weights, 1, clipped(weights, fma(r, from_hidden, n)))
             store(y, u, fma(z, load(h, u) - n, n))
         else:
-            store(seen, u, r * load(h, u))
-            store(y, u, z)
+            r, z = sums_before(bias, hidden, matrix, wide, u, h, units, x, shape[0])
+            store(seen, u, function(weights, 0, clipped(weights, r)) * load(h, u))
+            store(y, u, function(weights, 0, clipped(weights, z)))
     if not after:
         for u in range(0, units, LANES):
-            n = gate_sum(3, 2, bias, hidden, matrix, wide, u, seen, units, x, inputs)
+            n = gate_sum(3, 2, bias, hidden, matrix, wide, u, seen, units, x, shape[0])
             n = function(weights, 1, clipped(weights, n))
             store(y, u, fma(load(y, u), load(h, u) - n, n))
 
