@@ -6,6 +6,7 @@ axis; state is a dict that the layer may keep h and c in, each (units,), from ze
 its result and of the state it left behind; the last two are dicts like w and state. What a dict lacks is zero.
 """
 import numpy as np
+from recurrence_twin import FUNCTIONS, SLOPES, recurrence, recurrence_back
 
 
 def identity(a):
@@ -299,11 +300,23 @@ def attention_back(config, w, x, state, d_y, d_new):
     return d_w, w["in_proj_weight"].T @ d_sums, {"keys": d_keys.ravel(), "values": d_values.ravel(), "count": np.zeros(1)}
 
 
+def activation(config, w, x, state):
+    return softmax(x) if config["function"] == "softmax" else FUNCTIONS[config["function"]](x, config["alpha"], config["beta"])
+
+
+def activation_back(config, w, x, state, d_y, d_new):
+    if config["function"] == "softmax":
+        return {}, softmax_back(x, d_y), {}
+    return {}, d_y * SLOPES[config["function"]](x, config["alpha"], config["beta"]), {}
+
+
 LAYERS = {"rnn": rnn, "lstm": lstm, "gru": gru, "dense": dense, "embedding": embedding, "layernorm": layernorm, "dropout": dropout,
-          "scale": scale, "unscale": unscale, "mingru": mingru, "minlstm": minlstm, "lru": lru, "attention": attention}
+          "scale": scale, "unscale": unscale, "mingru": mingru, "minlstm": minlstm, "lru": lru, "attention": attention,
+          "recurrence": recurrence, "activation": activation}
 BACK = {"rnn": rnn_back, "lstm": lstm_back, "gru": gru_back, "dense": dense_back, "embedding": embedding_back,
         "layernorm": layernorm_back, "dropout": dropout_back, "scale": scale_back, "unscale": scale_back,
-        "mingru": mingru_back, "minlstm": minlstm_back, "lru": lru_back, "attention": attention_back}
+        "mingru": mingru_back, "minlstm": minlstm_back, "lru": lru_back, "attention": attention_back,
+        "recurrence": recurrence_back, "activation": activation_back}
 
 
 # -- models ------------------------------------------------------------------------------------------------------------

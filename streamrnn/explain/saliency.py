@@ -194,7 +194,7 @@ def _gradients(passage, columns, embedding, shape):
         if embedding is None:
             found[:, t] = tape.d_samples[k, :len(columns), :shape[-1]]
         else:
-            found[:, t] = tape.d_step[:len(columns), embedding].reshape(len(columns), *shape[1:])
+            found[:, t] = tape.d_step.reshape(tape.slots, -1)[:len(columns), embedding].reshape(len(columns), *shape[1:])
 
     passage.backwards(columns, look)
     return found

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from streamrnn.cells.dense import Dense
+from streamrnn.cells.dropout import Dropout
+from streamrnn.cells.general.elementwise import Activation
 from streamrnn.cells.scale import Unscale
 from streamrnn.errors import ConfigError
 from streamrnn.model.model import Model
@@ -30,7 +32,7 @@ class Learner:
             for head, columns in ends.items():
                 stack = self._config["layers"] if head is None else self._config["heads"][head]
                 name = (trunk if head is None else tops[head])[-1][0]
-                self._without_activation(stack[-1], part, ends)
+                self._without_activation(stack, part, ends)
                 if isinstance(self._kinds[name][0], Unscale) and len(stack) > 1:
                     self._without_scale(served, stack, name, part.loss, number, columns, counted, alone=len(ends) == 1)
         self._constants = {name: tensor for name, tensor in served.items() if self._of_scaler(name)}
@@ -60,13 +62,15 @@ class Learner:
         return tensor in self._kinds[layer][0].constants
 
     @staticmethod
-    def _without_activation(last, part, ends):
-        fused = FUSED.get(type(part.loss))
-        if fused and last["kind"] == Dense.kind and last["activation"] == fused:
+    def _without_activation(stack, part, ends):
+        """A Dense stays, without its activation; in place of an Activation comes a layer that does nothing."""
+        fused, last = FUSED.get(type(part.loss)), stack[-1]
+        where = {Dense.kind: "activation", Activation.kind: "function"}.get(last["kind"])
+        if fused and where and last[where] == fused:
             if fused == "softmax" and len(ends) > 1:
                 raise ConfigError("one cross_entropy over several heads that have a softmax each: give each a loss of its own, "
                                   f"loss={{{', '.join(f'{head!r}: ...' for head in ends)}}}")
-            last["activation"] = None
+            stack[-1] = {**last, "activation": None} if where == "activation" else Dropout(0).config()
 
     def _without_scale(self, served, stack, name, loss, number, columns, targets, alone):
         layer, width = self._kinds[name]

@@ -5,8 +5,10 @@ import reference
 
 from streamrnn import ConfigError, Dense, Engine, Model
 from streamrnn.cells import CELLS
+from streamrnn.cells.general import elementwise, recurrence
+from streamrnn.cells.general.functions import NAMES
 
-LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}  # a detector's parts have tests of their own
+LAYERS = {layer.kind: layer for cell in (*CELLS, recurrence, elementwise) for layer in cell.LAYERS}  # a detector's parts: tests/detect
 
 SIZES = (1, 3, 17, 100)
 INPUTS, STEPS = 5, 1000
@@ -21,6 +23,12 @@ EXAMPLES = {
     "lru": [lambda n: {"units": n, "r_max": 0.9}, lambda n: {"units": 20, "states": n, "r_min": 0.5, "r_max": 0.9, "max_phase": 1.0}],
     "attention": [lambda n: {"units": n, "window": 20}, lambda n: {"units": 2 * n, "window": 1},
                   lambda n: {"units": 3 * n, "window": 70, "heads": 3}],
+    "recurrence": [
+        lambda n: {"cell": "lstm", "units": n, "peepholes": True, "clip": 0.9, "projection": 5, "starts": True},
+        lambda n: {"cell": "lstm", "units": n, "activations": ["hard_sigmoid", "tanh", "softsign"], "input_forget": True},
+        lambda n: {"cell": "gru", "units": n, "activations": ["sigmoid", "softsign"], "starts": True},
+        lambda n: {"cell": "gru", "units": n, "reset_after": False, "clip": 1.5}, lambda n: {"cell": "rnn", "units": n, "clip": 0.7}],
+    "activation": [lambda n, a=a: {"function": a} for a in (*NAMES, "softmax")],
     "dense": [lambda n, a=a: {"units": n, "activation": a} for a in (None, "relu", "tanh", "sigmoid", "softmax")],
     "embedding": [lambda n: {"vocabulary": 29, "size": n}],
     "layernorm": [lambda n: {}],
@@ -28,7 +36,7 @@ EXAMPLES = {
     "scale": [lambda n: {}, lambda n: {"by": "minmax"}],
     "unscale": [lambda n: {}, lambda n: {"by": "minmax"}],
 }
-AS_WIDE_AS_ITS_INPUT = {"layernorm", "dropout", "scale", "unscale"}
+AS_WIDE_AS_ITS_INPUT = {"layernorm", "dropout", "scale", "unscale", "activation"}
 BAD = [
     ("rnn", {"units": 0}, "units"), ("rnn", {"units": 2.5}, "units"), ("rnn", {"units": True}, "units"),
     ("rnn", {"units": 3, "activation": "sine"}, "activation"),
@@ -49,6 +57,19 @@ BAD = [
     ("dropout", {"rate": 0.5, "variational": 1}, "variational"), ("dropout", {"rate": 0.5, "variational": None}, "variational"),
     ("scale", {"by": "max"}, "by"), ("scale", {"by": None}, "by"), ("scale", {"rate": 1}, "rate"),
     ("unscale", {"by": "Standard"}, "by"), ("unscale", {"by": 1}, "by"),
+    ("recurrence", {"cell": "mgu", "units": 3}, "cell"), ("recurrence", {"cell": "lstm", "units": 0}, "units"),
+    ("recurrence", {"cell": "rnn", "units": 3, "peepholes": True}, "peepholes"),
+    ("recurrence", {"cell": "gru", "units": 3, "input_forget": True}, "input_forget"),
+    ("recurrence", {"cell": "gru", "units": 3, "projection": 2}, "projection"),
+    ("recurrence", {"cell": "lstm", "units": 3, "projection": 0}, "projection"),
+    ("recurrence", {"cell": "lstm", "units": 3, "clip": 0}, "clip"), ("recurrence", {"cell": "lstm", "units": 3, "clip": np.inf}, "clip"),
+    ("recurrence", {"cell": "lstm", "units": 3, "starts": 1}, "starts"),
+    ("recurrence", {"cell": "lstm", "units": 3, "activations": ["tanh"]}, "activations"),
+    ("recurrence", {"cell": "rnn", "units": 3, "activations": ["sine"]}, "sine"),
+    ("recurrence", {"cell": "rnn", "units": 3, "activations": [["tanh", 2.0]]}, "no alpha"),
+    ("recurrence", {"cell": "rnn", "units": 3, "activations": [3]}, "activations"),
+    ("activation", {"function": "swish"}, "function"), ("activation", {"function": "tanh", "alpha": 2}, "function"),
+    ("activation", {"function": "elu", "beta": 1}, "function"), ("activation", {"function": None}, "function"),
 ]
 
 every_example = pytest.mark.parametrize(
@@ -141,7 +162,7 @@ def test_rows_stay_zero_beyond_the_real_units(kind, example, size, rng):
         for segment in row.segments:
             real[segment.offset:segment.offset + segment.size] = True
         assert (np.asarray(row)[~real] == 0).all()
-        assert real.any() == (kind in {"rnn", "lstm", "gru", "mingru", "minlstm", "lru", "attention"})
+        assert real.any() == (kind in {"rnn", "lstm", "gru", "mingru", "minlstm", "lru", "attention", "recurrence"})
 
 
 @every_example
@@ -169,7 +190,7 @@ def test_bad_configuration_is_refused_by_the_name_of_its_field(kind, config, fie
 
 
 @pytest.mark.parametrize("rest", [["lstm", "gru", "rnn"], ["gru", "layernorm", "dense"], ["lru", "mingru", "attention", "minlstm"],
-                                  ["dropout", "lstm", "dropout", "dense"]])
+                                  ["dropout", "lstm", "dropout", "dense"], ["recurrence", "activation", "recurrence"]])
 def test_a_stack_matches_the_reference(rest, rng):
     layers = [LAYERS[kind](**EXAMPLES[kind][-1](23)) for kind in rest]
     model = Model(inputs=INPUTS, layers=layers, seed=7)

@@ -1,7 +1,22 @@
 """Small models and their data, the same for the process that trains on the CPU and the one that trains in CUDA's simulator."""
 import numpy as np
 
-from streamrnn import GRU, LRU, LSTM, RNN, Attention, Dense, Dropout, Embedding, LayerNorm, MinGRU, Model, Scale
+from streamrnn import (
+    GRU,
+    LRU,
+    LSTM,
+    RNN,
+    Activation,
+    Attention,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    MinGRU,
+    Model,
+    Recurrence,
+    Scale,
+)
 from streamrnn.training.objective import Objective
 from streamrnn.training.optimisers import Adam
 
@@ -11,6 +26,10 @@ CASES = {
     "gated, normed, scaled": (3, [Scale(), LSTM(5), LayerNorm(), GRU(6), Dense(9, "softmax")], "mse"),
     "a table, the original gru": (1, [Embedding(9, 3), GRU(4, reset_after=False), Dropout(0.25), Dense(2)], "cross_entropy"),
     "modern": (3, [LRU(5), MinGRU(4), Attention(6, window=3, heads=2), RNN(3)], "mse"),
+    "from elsewhere": (3, [Recurrence("lstm", 17, ("hard_sigmoid", ("scaled_tanh", 1.5, 0.5), "softsign"), clip=0.5, peepholes=True,
+                                      projection=4, starts=True), Activation("softplus"),
+                           Recurrence("gru", 5, ("sigmoid", "elu"), starts=True), Recurrence("gru", 3, reset_after=False),
+                           Recurrence("rnn", 4, ("softsign",)), RNN(3)], "mse"),
     "plain, dropout before it": (3, [Dropout(0.5, variational=True), RNN(17), RNN(5, "relu"), Dense(1)], "mae"),
     BLOCKS: (2, [RNN(3), Dense(1)], "mse"),
 }

@@ -12,6 +12,8 @@ STACKS = {
     "lstm": [sr.LSTM(19), sr.LayerNorm(), sr.LSTM(5), sr.Dense(2, "softmax")],
     "gru": [sr.GRU(17), sr.Dropout(0.4, variational=True), sr.GRU(4, reset_after=False), sr.Dense(2)],
     "scaled": [sr.Scale(), sr.LSTM(6), sr.Dropout(0.3), sr.Dense(20, "tanh"), sr.Dense(2), sr.Unscale()],
+    "from elsewhere": [sr.Recurrence("lstm", 9, ("hard_sigmoid", "tanh", "softsign"), peepholes=True, clip=1.5, projection=5, starts=True),
+                       sr.Activation("softplus"), sr.Recurrence("gru", 6, reset_after=False), sr.Activation("elu"), sr.Dense(2)],
     "without time": [sr.Dense(9, "sigmoid"), sr.Dense(2)],
     "nothing to learn": [sr.Scale()],
 }

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from streamrnn import LRU, LSTM, Attention, Dense, Dropout, LayerNorm, MinGRU, MinLSTM, Model, fit
+from streamrnn import LRU, LSTM, Activation, Attention, Dense, Dropout, LayerNorm, MinGRU, MinLSTM, Model, Recurrence, fit
 from streamrnn.kernels.tile import GROUP
 from streamrnn.training import passes
 from streamrnn.training.objective import Objective
@@ -19,6 +19,8 @@ STACKS = {
     "lru": ([LRU(9, 33), Dense(12, "tanh"), Dense(3)], None),
     "attention": ([Attention(12, 7, heads=3)], None),
     "all, in heads": ([MinGRU(18), Dropout(0.25), LRU(7), LayerNorm()], {"a": [MinLSTM(6), Dense(1)], "b": Attention(4, 40)}),
+    "recurrences": ([Recurrence("lstm", 9, projection=4, peepholes=True, clip=0.9, starts=True), Activation("softsign"),
+                     Recurrence("gru", 5, reset_after=False), Dense(2)], None),
     "no state": ([Dense(20, "relu"), Dense(2)], None),
 }
 every_stack = pytest.mark.parametrize(("layers", "heads"), STACKS.values(), ids=STACKS)

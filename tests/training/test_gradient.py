@@ -4,14 +4,33 @@ import numpy as np
 import pytest
 import reference
 
-from streamrnn import GRU, LRU, LSTM, RNN, Attention, Dense, Detector, Dropout, Embedding, LayerNorm, MinGRU, MinLSTM, Model, Scale, Unscale
+from streamrnn import (
+    GRU,
+    LRU,
+    LSTM,
+    RNN,
+    Activation,
+    Attention,
+    Dense,
+    Detector,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    MinGRU,
+    MinLSTM,
+    Model,
+    Recurrence,
+    Scale,
+    Unscale,
+)
 from streamrnn.cells import CELLS
+from streamrnn.cells.general import elementwise, recurrence
 from streamrnn.errors import ConfigError
 from streamrnn.kernels.tile import GROUP
 from streamrnn.training.tape import Tape
 from streamrnn.training.weights import DIGIT, Weights
 
-LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}  # a detector's parts have tests of their own
+LAYERS = {layer.kind: layer for cell in (*CELLS, recurrence, elementwise) for layer in cell.LAYERS}  # a detector's parts: tests/detect
 
 SIZES = (1, 3, 16, 17, 33, 64, 100)
 SHAPES = ((1, 16), (5, 3), (17, 5), (40, 1))  # inputs, streams: also fewer and other than a tile takes
@@ -28,6 +47,17 @@ EXAMPLES = {
     "minlstm": [lambda n: MinLSTM(n)],
     "lru": [lambda n: LRU(n), lambda n: LRU(9, n)],
     "attention": [lambda n: Attention(n, 7), lambda n: Attention(3 * n, 17, heads=3)],
+    "recurrence": [
+        lambda n: Recurrence("lstm", n, peepholes=True, clip=0.9, projection=5),
+        lambda n: Recurrence("lstm", n, ("hard_sigmoid", ("scaled_tanh", 0.8, 0.6), "softsign"), input_forget=True, peepholes=True,
+                             projection=n + 20, starts=True),
+        lambda n: Recurrence("lstm", n, (("hard_sigmoid", 0.25, 0.5), "elu", "tanh"), clip=0.9, starts=True),
+        lambda n: Recurrence("gru", n, ("sigmoid", ("scaled_tanh", 0.9, 1.2)), clip=0.8, starts=True),
+        lambda n: Recurrence("gru", n, ("hard_sigmoid", "softsign"), reset_after=False, clip=1.5, starts=True),
+        lambda n: Recurrence("rnn", n, ("softsign",), clip=0.9, starts=True)],
+    "activation": [lambda n, a=a: Activation(*a) for a in (
+        ("softplus",), ("elu", 0.7), ("affine", 0.5, 0.1), ("leaky_relu",), ("thresholded_relu", 0.1), ("hard_sigmoid", -0.4, 0.3),
+        ("scaled_tanh", 0.8, 0.6), ("softsign",), ("sigmoid",), ("softmax",))],
     "dense": [lambda n, a=a: Dense(n, a) for a in (None, "relu", "tanh", "sigmoid", "softmax")],
     "embedding": [lambda n: Embedding(29, n)],
     "layernorm": [lambda n: LayerNorm(), lambda n: LayerNorm(epsilon=0.1)],
@@ -35,7 +65,7 @@ EXAMPLES = {
     "scale": [lambda n: Scale()],
     "unscale": [lambda n: Unscale()],
 }
-AS_WIDE_AS_ITS_INPUT = {"layernorm", "dropout", "scale", "unscale"}
+AS_WIDE_AS_ITS_INPUT = {"layernorm", "dropout", "scale", "unscale", "activation"}
 
 STACKS = {
     "recurrent": ([LSTM(23), GRU(17), RNN(33)], None),

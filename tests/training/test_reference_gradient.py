@@ -5,10 +5,30 @@ import numpy as np
 import pytest
 import reference
 
-from streamrnn import GRU, LRU, LSTM, RNN, Attention, Dense, Dropout, Embedding, LayerNorm, MinGRU, MinLSTM, Model, Scale, Unscale
+from streamrnn import (
+    GRU,
+    LRU,
+    LSTM,
+    RNN,
+    Activation,
+    Attention,
+    Dense,
+    Dropout,
+    Embedding,
+    LayerNorm,
+    MinGRU,
+    MinLSTM,
+    Model,
+    Recurrence,
+    Scale,
+    Unscale,
+)
 from streamrnn.cells import CELLS
+from streamrnn.cells.general import elementwise
+from streamrnn.cells.general import recurrence as general
+from streamrnn.cells.general.functions import NAMES
 
-LAYERS = {layer.kind: layer for cell in CELLS for layer in cell.LAYERS}  # a detector's parts have tests of their own
+LAYERS = {layer.kind: layer for cell in (*CELLS, general, elementwise) for layer in cell.LAYERS}  # a detector's parts: tests/detect
 
 STEPS, INPUTS = 4, 3
 STEP, CLOSE = 1e-5, 1e-7
@@ -21,6 +41,14 @@ EXAMPLES = {
     "minlstm": [MinLSTM(3)],
     "lru": [LRU(3), LRU(2, states=4)],
     "attention": [Attention(3, 2), Attention(4, 3, heads=2), Attention(2, 20)],
+    "recurrence": [
+        Recurrence("lstm", 3), Recurrence("lstm", 3, ("hard_sigmoid", "softsign", ("elu", 0.7)), peepholes=True),
+        Recurrence("lstm", 3, clip=0.8, peepholes=True, input_forget=True, starts=True), Recurrence("lstm", 3, projection=2, starts=True),
+        Recurrence("lstm", 2, ("sigmoid", "leaky_relu", ("scaled_tanh", 0.8, 0.6)), projection=4, peepholes=True),
+        Recurrence("gru", 3), Recurrence("gru", 3, ("sigmoid", "softplus"), clip=0.7, starts=True), Recurrence("gru", 3, reset_after=False),
+        Recurrence("gru", 3, (("affine", 0.3, 0.4), "elu"), reset_after=False, clip=1, starts=True),
+        Recurrence("rnn", 3), Recurrence("rnn", 3, (("affine", 0.5, 0.1),), clip=0.6, starts=True)],
+    "activation": [Activation(name) for name in (*NAMES, "softmax")],
     "dense": [Dense(3), *(Dense(3, name) for name in ("relu", "tanh", "sigmoid", "softmax"))],
     "embedding": [Embedding(3, 2)],  # as many tokens as a sample has: some come twice in it
     "layernorm": [LayerNorm(), LayerNorm(epsilon=0.3)],
@@ -103,3 +131,17 @@ def test_gradient_starts_from_zeros_and_ends_with_the_results(rng):
     again, d_x_again, _ = reference.gradient_from(model, x, d_y, states=states, d_last=states)
     assert (d_x == d_x_again).all() and all((gradients[name] == again[name]).all() for name in gradients)
     assert (reference.run(model, x) == reference.run(model, x, states=states)).all()
+
+
+@pytest.mark.parametrize("layer", [layer for layer in EXAMPLES["recurrence"] if layer.starts], ids=repr)
+def test_gradients_of_first_states_are_slopes(layer, rng):
+    """A fresh stream begins from them."""
+    model = Model(INPUTS, [layer])
+    tensors = {name: rng.uniform(-1, 1, tensor.shape) for name, tensor in model.tensors.items()}
+    model = SimpleNamespace(config=model.config, tensors=tensors, outputs=model.outputs, heads=model.heads)
+    x, d_y = rng.standard_normal((STEPS, INPUTS)), rng.standard_normal((STEPS, model.outputs))
+    gradients, d_x = reference.gradient(model, x, d_y)
+    told = lambda: (reference.run(model, x) * d_y).sum()
+    assert gradients["layers.0.start_h"].any()
+    assert all(close(gradients[name], differences(told, tensor)) for name, tensor in tensors.items())
+    assert close(d_x, differences(told, x))

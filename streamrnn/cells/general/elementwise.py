@@ -9,10 +9,10 @@ import numpy as np
 
 from streamrnn.cells import activation as usual
 from streamrnn.cells.base import Layer, Rowwise, apart
-from streamrnn.cells.general.functions import activate, coded, function_of
+from streamrnn.cells.general.functions import activate, coded, derivative, function_of
 from streamrnn.cells.plumbing import COPY
 from streamrnn.errors import ConfigError
-from streamrnn.lanes import LANES, get, load, store
+from streamrnn.lanes import LANES, fma, get, load, store
 
 
 @apart
@@ -23,15 +23,19 @@ def elementwise(shape, weights, x, y, old, new):
     usual.clear_padding(y, shape[1])
 
 
-STAGE = Rowwise(elementwise, padded=True, apart=True)
+@apart
+def elementwise_grad(shape, weights, x, y, old, new, d_weights, d_x, d_y, d_old, d_new):
+    code, alpha, beta = np.int64(get(weights, 0)), get(weights, 1), get(weights, 2)
+    for u in range(0, shape[1], LANES):
+        store(d_x, u, fma(load(d_y, u), derivative(code, alpha, beta, load(x, u), load(y, u)), load(d_x, u)))
+
+
+STAGE = Rowwise(elementwise, elementwise_grad, padded=True, apart=True)
 
 
 @dataclass(frozen=True)
 class Activation(Layer):
-    """function "relu", "tanh", "sigmoid", "softmax", or another of cells/general/functions.py with its alpha and beta.
-
-    The first four can be trained through, the others serve only.
-    """
+    """function "relu", "tanh", "sigmoid", "softmax", or another of cells/general/functions.py with its alpha and beta."""
     function: str
     alpha: float | None = None
     beta: float | None = None

@@ -6,7 +6,7 @@ import numpy as np
 
 from streamrnn.errors import ConfigError
 from streamrnn.jit import inline
-from streamrnn.lanes import choose, fma, larger, smaller
+from streamrnn.lanes import choose, fma, larger, smaller, splat
 from streamrnn.maths import ONE, exp, sigmoid, tanh
 
 ZERO, TWO = np.float32(0), np.float32(2)
@@ -56,6 +56,34 @@ def activate(code, alpha, beta, x):
     if code == SOFTSIGN:
         return x / (ONE + larger(x, -x))
     return softplus(x)
+
+
+@inline
+def derivative(code, alpha, beta, x, y):
+    """Of y = activate(x), by x. Where a function has a corner, the slope of the side that `activate` takes there."""
+    if code == SIGMOID:
+        return y - y * y
+    if code == TANH:
+        return ONE - y * y
+    if code == RELU:
+        return choose(x, splat(ONE), ZERO)
+    if code == AFFINE:
+        return splat(alpha)
+    if code == LEAKY_RELU:
+        return choose(x, splat(ONE), alpha)
+    if code == THRESHOLDED_RELU:
+        return choose(alpha - x, splat(ZERO), ONE)
+    if code == SCALED_TANH:
+        t = tanh(beta * x)
+        return alpha * beta * (ONE - t * t)
+    if code == HARD_SIGMOID:
+        return choose(y, choose(ONE - y, splat(alpha), ZERO), ZERO)
+    if code == ELU:
+        return choose(x, splat(ONE), alpha * exp(x))
+    if code == SOFTSIGN:
+        share = ONE / (ONE + larger(x, -x))
+        return share * share
+    return sigmoid(x)
 
 
 def function_of(given, where):
