@@ -9,7 +9,6 @@ from streamrnn.cells.dense import Dense
 from streamrnn.cells.dropout import Dropout
 from streamrnn.cells.general.elementwise import Activation
 from streamrnn.errors import ConfigError
-from streamrnn.interop.recurrent import shown
 from streamrnn.model.model import Model
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "softmax")
@@ -49,7 +48,7 @@ class Chain:
                 raise refusal(name, f"its {key} has shape {np.shape(tensors[key])} where {shape} belongs", "check the file or the module")
             self.tensors[f"layers.{len(self.layers)}.{key}"] = self._float32(name, key, tensors[key])
         self.layers.append(layer)
-        self.parts.append((name, shown(layer)))
+        self.parts.append((name, repr(layer)))
         self.width = layer.outputs(self.width)
 
     def activation(self, name, function, *numbers):

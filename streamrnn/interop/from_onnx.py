@@ -13,7 +13,6 @@ from streamrnn.interop.onnx_in import proof
 from streamrnn.interop.onnx_in.values import Refused
 from streamrnn.interop.onnx_in.walk import Walk
 from streamrnn.interop.parity import LAST, TOLERANCE, Imported, Report, ahead
-from streamrnn.interop.recurrent import shown
 from streamrnn.model.model import Model
 
 
@@ -129,5 +128,5 @@ def _built(walk, found):
                for key, value in entry.tensors.items()}
     tops = {name: [entry.layer for entry in chain] or [Dropout(0.0)] for name, chain in heads.items()}
     model = Model(int(np.prod([atom.size for atom in walk.features])), [entry.layer for entry in trunk], tops or None, tensors=tensors)
-    return model, tuple((entry.origin, f"{stack}.{n}  {shown(entry.layer)}")
+    return model, tuple((entry.origin, f"{stack}.{n}  {entry.layer!r}")
                         for stack, chain in stacks.items() for n, entry in enumerate(chain))

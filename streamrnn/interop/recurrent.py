@@ -1,9 +1,6 @@
 """The layer for a recurrent operator from elsewhere: LSTM, GRU or RNN where they can say it, else Recurrence; two directions of it."""
-from dataclasses import MISSING, fields
-
 import numpy as np
 
-from streamrnn.cells.base import Layer
 from streamrnn.cells.general.both_ways import Bidirectional, Reverse
 from streamrnn.cells.general.recurrence import USUAL, Recurrence
 from streamrnn.cells.gru import GRU
@@ -56,19 +53,3 @@ def joined(there, back, end="steps", merge="concat"):
         return Reverse(back[0], final=end.endswith("final")), behind
     return Bidirectional(there[0], back[0], merge, final=end == "final"), \
         {f"forward.{name}": value for name, value in there[1].items()} | behind
-
-
-def shown(layer):
-    """The layer in words: a Recurrence says only what sets it apart, an Activation only what it has."""
-    told = {field.name: getattr(layer, field.name) for field in fields(layer)}
-    if layer.kind == "activation":
-        told = {name: value for name, value in told.items() if value is not None}
-    if layer.kind == "recurrence":
-        usual = Recurrence(layer.cell, layer.units)
-        told = {field.name: told[field.name] for field in fields(layer)
-                if field.default is MISSING or told[field.name] != getattr(usual, field.name)}
-        if "activations" in told:
-            told["activations"] = tuple((name, *(float(f"{n:.6g}") for n in numbers)) if any(numbers) else name
-                                        for name, *numbers in layer.activations)
-    values = (shown(value) if isinstance(value, Layer) else repr(value) for value in told.values())
-    return f"{type(layer).__name__}({', '.join(f'{name}={value}' for name, value in zip(told, values, strict=True))})"

@@ -9,7 +9,7 @@ import numpy as np
 
 from streamrnn.cells import activation as usual
 from streamrnn.cells.base import Layer, Rowwise, apart
-from streamrnn.cells.general.functions import activate, coded, derivative, function_of
+from streamrnn.cells.general.functions import WITH_ALPHA, WITH_BETA, activate, coded, derivative, function_of
 from streamrnn.cells.plumbing import COPY
 from streamrnn.errors import ConfigError
 from streamrnn.lanes import LANES, fma, get, load, store
@@ -51,6 +51,10 @@ class Activation(Layer):
         if name not in usual.BY_NAME:
             object.__setattr__(self, "alpha", alpha)
             object.__setattr__(self, "beta", beta)
+
+    def __repr__(self):
+        numbers = [f"{n:.6g}" for n, known in ((self.alpha, WITH_ALPHA), (self.beta, WITH_BETA)) if self.function in known]
+        return f"Activation({', '.join([repr(self.function), *numbers])})"
 
     def outputs(self, inputs):
         return inputs

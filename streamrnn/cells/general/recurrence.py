@@ -3,7 +3,7 @@
 Peepholes, clip, any activations, input_forget, both forms of the reset, a projected h, a first state other than zero.
 What a step does, with the layout of its weights and state, is in recurrence_step.py, its derivative in recurrence_grad.py.
 """
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import ClassVar
 
 import numpy as np
@@ -67,6 +67,16 @@ class Recurrence(Layer):
         for name in ("peepholes", "input_forget", "projection"):
             if getattr(self, name) and self.cell != "lstm":
                 raise ConfigError(f"Recurrence: {name} belongs to an lstm, got cell={self.cell!r}")
+
+    def __repr__(self):
+        """What sets it apart from the usual cell, and no more."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)
+                if field.default is MISSING or getattr(self, field.name) != field.default}
+        told["activations"] = tuple((name, *(float(f"{n:.6g}") for n in numbers)) if any(numbers) else name
+                                    for name, *numbers in self.activations)
+        if told["activations"] == USUAL[self.cell]:
+            del told["activations"]
+        return f"Recurrence({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
     def outputs(self, inputs):
         return self.projection or self.units
