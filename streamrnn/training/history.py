@@ -23,6 +23,7 @@ class History:
 
     @property
     def epochs(self):
+        """How many were gone through."""
         return len(self.loss)
 
     def config(self):
