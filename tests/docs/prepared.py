@@ -1,9 +1,11 @@
 """The files that a page's commands find in the reader's folder, made small before the page runs."""
+import contextlib
 import csv
 
 import numpy as np
 
 import streamrnn as sr
+from streamrnn.detect import plant
 
 PREPARE = {}
 MADE_WITH = {"plant.safetensors": "torch", "net.safetensors": "torch", "net.keras": "keras", "net.onnx": "onnx"}
@@ -74,7 +76,18 @@ def import_(folder):
 
 @page("docs/onnx.md")
 def onnx(folder):
-    try:
+    with contextlib.suppress(sr.MissingExtra):
         sr.to_onnx(sr.Model(8, [sr.LSTM(16), sr.Dense(2)], seed=0), folder / "net.onnx", sequence=True)
-    except sr.MissingExtra:
-        pass
+
+
+@page("docs/training.md")
+def training(folder):
+    rows, _ = plant.simulate(600, seed=1)
+    table(folder / "sensors.csv", ["flow", "pressure", "temperature"], rows[:, [2, 1, 5]], machine=["a", "b"] * 300)
+
+
+@page("docs/jobs/anomalies.md")
+def anomalies(folder):
+    rows, _ = plant.simulate(3500, seed=1)
+    table(folder / "normal.csv", plant.SENSORS, rows[:3000])
+    table(folder / "today.csv", plant.SENSORS, rows[3000:])

@@ -1,5 +1,4 @@
 """Every block of every page runs as it stands, in order, and prints what the page says; what cannot run is named in unrun.py."""
-import fnmatch
 import re
 import shlex
 from importlib.util import find_spec
@@ -103,12 +102,20 @@ def test_links_and_files_are_there(path):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page):
         assert re.match(r"https?://", target) or (path.parent / target).exists(), f"{target} of {pages.name(path)}"
     for name in re.findall(r"`((?:examples|streamrnn|tests|bench|docs)/[\w/.*]+)`", page):
-        assert (pages.ROOT / name).exists() or any(fnmatch.filter([str(p.relative_to(pages.ROOT)) for p in pages.ROOT.rglob("*.*")], name)), name
+        assert list(pages.ROOT.glob(name)), f"{name} of {pages.name(path)}"
+
+
+def test_every_job_has_a_page_and_a_line_of_the_front_page():
+    front = pages.PAGES[0].read_text(encoding="utf-8")
+    for script in (pages.ROOT / "examples" / "jobs").glob("*.py"):
+        assert f"`jobs/{script.name}`" in front, f"{script.name} has no line in README.md's table of jobs"
+        assert (pages.ROOT / "docs" / "jobs" / f"{script.stem}.md").exists(), f"docs/jobs/{script.stem}.md tells of it"
 
 
 @pytest.mark.parametrize(("said", "promised", "equal"), [
     ("loss 0.512, 3 steps\n", "loss 0.498, 3  steps\n", True), ("loss 0.512\n", "error 0.512\n", False),
-    ("a 1\nb\nc\n", "a 2\n...\nc\n", True), ("a 1\nc\n", "a 2\n...\nc\n", True), ("a 1\nb\n", "a 2\n...\nc\n", False), ("a\nb\nc\n", "a\n...\n", True),
+    ("a 1\nb\nc\n", "a 2\n...\nc\n", True), ("a 1\nc\n", "a 2\n...\nc\n", True), ("a 1\nb\n", "a 2\n...\nc\n", False),
+    ("a\nb\nc\n", "a\n...\n", True), ("a 1\n", "a\n...\n", False),
     ("1,234 rows\n", "56 rows\n", True), ("x\n", "x\ny\n", False), ("-0.5 1e-7\n", "+2 0.3\n", True)])
 def test_output_is_compared_but_for_digits(said, promised, equal):
     assert same(said, promised) == equal
@@ -116,8 +123,9 @@ def test_output_is_compared_but_for_digits(said, promised, equal):
 
 def test_a_page_is_taken_apart(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("Read.\n\n<!-- run\nx = 1\n-->\n\n```python\nprint(x)\n```\n\nprints\n\n```\n1\n```\n\n```\ny = W x\n```\n\n```\ny = f(x)\n```\n"
-                    "\n```\n$ streamrnn info\nall\n$ streamrnn bench  # now\n```\n\n```\nstreamrnn a \\\n  b\n\nstreamrnn c\n```\n")
+    page.write_text("Read.\n\n<!-- run\nx = 1\n-->\n\n```python\nprint(x)\n```\n\nprints\n\n```\n1\n```\n\n"
+                    "```\ny = W x\n```\n\n```\ny = f(x)\n```\n\n"
+                    "```\n$ streamrnn info\nall\n$ streamrnn bench  # now\n```\n\n```\nstreamrnn a \\\n  b\n\nstreamrnn c\n```\n")
     blocks = pages.blocks(page)
     assert [(block.kind, block.line) for block in blocks] == [("python", 3), ("python", 7), ("text", 13), ("text", 17), ("unsaid", 21),
                                                               ("console", 25), ("console", 31)]

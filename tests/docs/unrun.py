@@ -9,7 +9,7 @@ LANGUAGES = {
 COMMANDS = {  # what a command begins with: why it does not run
     "pip install": "changes the Python that tests run in",
     "make ": "makes a virtual environment of its own",
-    "python -m sphinx": "tests/docs/test_site.py builds the site",
+    "python -m bench": "minutes; not a test",
     "streamrnn warmup": "compiles for minutes; `make test` begins with it",
     "streamrnn demo": "a minute of live view: tests/cli/test_demo.py plays it",
     "streamrnn tune": "twenty trainings: tests/cli/test_tune.py searches a few",
