@@ -1,6 +1,7 @@
 """The files that a page's commands find in the reader's folder, made small before the page runs."""
 import contextlib
 import csv
+import os
 
 import numpy as np
 
@@ -67,6 +68,7 @@ def import_(folder):
     parts = {"rnn": torch.nn.LSTM(3, 8), "fc": torch.nn.Linear(8, 1)}
     save_file({f"{name}.{key}": tensor for name, part in parts.items() for key, tensor in part.state_dict().items()},
               folder / "net.safetensors")
+    os.environ.setdefault("KERAS_BACKEND", "torch")
     try:
         import keras
     except ImportError:

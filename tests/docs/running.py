@@ -17,7 +17,7 @@ import pytest
 from streamrnn.cli import main
 from streamrnn.errors import MissingExtra
 
-NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)*(?:e[-+]?\d+)?(?:\+[a-z]\w+)?")  # a version, such as 2.13.0+cpu, is one too
 PORT = re.compile(r"tcp://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pages.ROOT), "COLUMNS": "80", "MPLBACKEND": "Agg"}
 

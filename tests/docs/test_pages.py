@@ -29,6 +29,7 @@ def spared_example(words):
     return test and test.format(Path(words[1]).stem)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")  # Keras on torch, NumPy 2
 @pytest.mark.parametrize("path", pages.PAGES, ids=NAMES)
 def test_blocks_run_and_print_what_the_page_says(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
