@@ -1,11 +1,11 @@
-# Each target sets up what it uses: make demo, make test, make soak, make bench, make lint.
+# Each target sets up what it uses: make demo, make test, make soak, make bench, make docs, make lint.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 LIMIT  ?=
 DATA   ?=
 
-.PHONY: demo test soak bench lint clean
+.PHONY: demo test soak bench docs lint clean
 
 demo: $(VENV)/.core
 	$(BIN)/streamrnn demo
@@ -21,6 +21,10 @@ soak: $(VENV)/.test
 bench: $(VENV)/.peers
 	$(BIN)/python -m bench $(if $(LIMIT),--limit $(LIMIT)) $(if $(DATA),--data $(DATA))
 
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --quiet --nitpicky --fail-on-warning --keep-going -b html docs docs/_build
+	@echo "docs/_build/index.html"
+
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -30,7 +34,7 @@ $(VENV)/.core: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.test $(VENV)/.lint: $(VENV)/.%: $(VENV)/.core
+$(VENV)/.test $(VENV)/.lint $(VENV)/.docs: $(VENV)/.%: $(VENV)/.core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch $@
 
@@ -39,4 +43,4 @@ $(VENV)/.peers: $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist docs/_build .pytest_cache .ruff_cache .mypy_cache

@@ -43,7 +43,8 @@ def main():
                         help="the folder that holds nab, skab, smd, ucr and mgab (STREAMRNN_DATA)")
     parser.add_argument("--quick", action="store_true", help="few rounds: a smoke test, no figures to quote")
     parser.add_argument("--json", type=Path, default=HERE / "results", metavar="DIR", help="where the JSON goes")
-    parser.add_argument("--readme", action="store_true", help="fill README.md's table from the JSON (runs only what is named)")
+    parser.add_argument("--readme", action="store_true",
+                        help="fill the tables of README.md and docs/benchmarks.md from the JSON (runs only what is named)")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in BENCHES]:
         parser.error(f"no bench named {', '.join(unknown)}: there are {', '.join(BENCHES)}")
@@ -58,7 +59,7 @@ def main():
                 result.write(done, chosen.json, chosen.quick)
             print(result.table(done), end="\n\n", flush=True)
     if chosen.readme:
-        report.fill(HERE.parent / "README.md", chosen.json)
+        report.fill(HERE.parent, chosen.json)
     return 0
 
 

@@ -23,38 +23,40 @@ class StreamRNNError(Exception):
 
 
 class ConfigError(StreamRNNError, ValueError):
-    pass
+    """A model or an engine that cannot be built."""
 
 
 class InputError(StreamRNNError, ValueError):
-    pass
+    """A sample, batch or id of the wrong width, kind or value; nothing was stepped."""
 
 
 class StateError(StreamRNNError, ValueError):
-    pass
+    """A state row or snapshot that belongs to another model."""
 
 
 class UnknownStream(StreamRNNError, LookupError):
-    pass
+    """An id the engine has never seen, or a handle whose stream was closed."""
 
 
 class EngineFull(StreamRNNError):
-    pass
+    """A new stream, and no slot left for it."""
 
 
 class EngineBusy(StreamRNNError, RuntimeError):
-    pass
+    """Two threads in one engine or stream at once."""
 
 
 class FileError(StreamRNNError, ValueError):
-    pass
+    """A model or snapshot file that is truncated, changed or foreign."""
 
 
 class StoreFailed(StreamRNNError):
-    pass
+    """A server's state file that cannot be written: a full disk, no permission, held by another server."""
 
 
 class ServerRefused(StreamRNNError):
+    """A server's error reply: `code`, `detail`, and the `stream` and `seq` it is about, if it said so."""
+
     def __init__(self, code, detail, stream=None, seq=None):
         where = "" if stream is None else f" (stream {stream!r}{'' if seq is None else f', seq {seq}'})"
         super().__init__(f"{code}: {detail}{where}")
@@ -65,20 +67,20 @@ class ServerRefused(StreamRNNError):
 
 
 class TimedOut(StreamRNNError, TimeoutError):
-    pass
+    """A server, or a kernel that waits for samples, that did not answer in time."""
 
 
 class BufferFull(StreamRNNError):
-    pass
+    """A producer whose samples are neither answered nor durable yet, and no room for another."""
 
 
 class Diverged(StreamRNNError, ArithmeticError):
-    pass
+    """A training whose loss is no longer finite: the message says where, and what to do."""
 
 
 class NoDevice(StreamRNNError, RuntimeError):
-    pass
+    """device="cuda" where no GPU can be used: the message says what is missing."""
 
 
 class MissingExtra(StreamRNNError, ImportError):
-    pass
+    """An optional package is needed: the message has its install command."""

@@ -34,7 +34,13 @@ def capacity(limits, model):
 
 
 class Limits(NamedTuple):
-    """What peers may do; 0 means no limit for the last two."""
+    """What peers may do.
+
+    frame     bytes of a message at most
+    streams   of each model at most; unless said otherwise, no more than half of the memory holds
+    per_peer  streams that one peer may open; 0: no limit
+    rate      samples a second from one peer; 0: no limit
+    """
     frame: int = 1 << 20       # bytes
     streams: int = MOST        # of each model; unless said otherwise, no more than half of the memory holds
     per_peer: int = 0          # streams that one peer may open

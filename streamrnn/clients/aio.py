@@ -36,27 +36,35 @@ class AsyncClient:
         return np.concatenate([part.y for part in await asyncio.gather(*parts)])
 
     async def ping(self):
+        """The server's epoch."""
         return (await self._control("ping"))["epoch"]
 
     async def info(self):
+        """What is served: models, limits, version, in plain values."""
         return await self._control("info")
 
     async def stats(self):
+        """The server's counters and latencies, in plain values."""
         return await self._control("stats")
 
     async def resume(self, streams, model=None):
+        """{"durable": {id: seq}, "last": {id: seq}, "store": bool}"""
         return await self._control("resume", streams=list(streams), model=model)
 
     async def reset(self, stream, model=None):
+        """The stream goes back to the zero state."""
         await self._control("reset", stream=stream, model=model)
 
     async def close_stream(self, stream, model=None):
+        """The server forgets the stream."""
         await self._control("close", stream=stream, model=model)
 
     async def snapshot(self, timeout=60.0):
+        """Return when all that was stepped before is durable; how many streams there are."""
         return (await self._control("snapshot", timeout))["streams"]
 
     async def swap(self, path, of=None, state="keep", timeout=60.0):
+        """Serve another model from now on. See Client.swap."""
         return await self._control("swap", timeout, model=path, of=of, state=state)
 
     def _control(self, op, timeout=None, **more):
@@ -88,6 +96,7 @@ class AsyncClient:
                 future.set_result(value)
 
     async def close(self):
+        """Hang up; also at the end of an `async with`."""
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
@@ -150,6 +159,7 @@ class AsyncProducer:
             await self._turn()
 
     def results(self):
+        """New results, in order for each stream, each exactly once."""
         return self._producer.results()
 
     gaps = property(lambda self: self._producer.gaps)
@@ -171,6 +181,7 @@ class AsyncProducer:
         await asyncio.sleep(0.0005 if self._producer._outbox.unanswered else TICK / 5)
 
     async def close(self):
+        """Give up what is still waiting; `flush` first to wait for it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

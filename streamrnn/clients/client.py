@@ -81,9 +81,11 @@ class Client:
         return self._ask("ping")["epoch"]
 
     def info(self):
+        """What is served: models, limits, version, in plain values."""
         return self._ask("info")
 
     def stats(self):
+        """The server's counters and latencies, in plain values."""
         return self._ask("stats")
 
     def resume(self, streams, model=None):
@@ -134,6 +136,7 @@ class Client:
                 keep.done = True
 
     def close(self):
+        """Hang up; also at the end of a `with`."""
         self._socket.close()
 
     def __enter__(self):

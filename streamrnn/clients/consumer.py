@@ -95,6 +95,7 @@ class Consumer:
             yield value
 
     def close(self):
+        """Stop listening; also at the end of a `with`."""
         self._socket.close()
 
     def __enter__(self):

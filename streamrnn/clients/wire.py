@@ -13,7 +13,16 @@ LARGEST_FRAME = 1 << 20  # what a server takes unless it is told otherwise
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of one sample: y (outputs,); of a detector what it says instead, and y is None."""
+    """The result of one sample.
+
+    y                        (outputs,); None of a detector, which says the following instead
+    score, alert, cause      how strange the row is, whether it is part of an alarm, and which monitor speaks
+    expected, spread, blame  (sensors,): what each should have read, half of the band around it, its share of the strangeness
+    missing                  share of the sensors without a reading
+    seq, t, model            as the sample had them
+    jump, duplicate          the seq left some out; it had been stepped before, and this is that result again
+    epoch                    the server's, if it was asked for
+    """
     stream: str
     y: np.ndarray | None = None
     seq: int | None = None
@@ -33,7 +42,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """The results of a block: y (n, outputs); positions of jumps, duplicates and, of a detector, alerts."""
+    """The results of a block.
+
+    streams, seqs, t   as the block had them
+    y                  (n, outputs); of a detector score, alert, cause, missing, then expected, spread and blame of each sensor
+    jumps, duplicates  positions of seqs that left some out, and of those that had been stepped before
+    alerts             positions of a detector's alerts
+    """
     streams: list
     y: np.ndarray
     seqs: list | None = None
@@ -47,7 +62,12 @@ class BlockResult:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a stream: event is "closed", "silent" or "speaks"."""
+    """Something that happened to a stream.
+
+    event  "closed" (it got no sample for the time to live), "silent" (it used to speak and has stopped) or "speaks" (it is back)
+    seq    of its last sample
+    idle   seconds since then
+    """
     event: str
     stream: str
     seq: int

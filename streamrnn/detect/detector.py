@@ -40,8 +40,9 @@ class Detector:
 
         source: rows (rows, sensors), a series (rows,), a DataFrame, the path of a CSV, NPY or Parquet file; or a list of these, one
             for each of several machines alike: then a stream starts from its own first rows. NaN is a missing reading.
-        sensors: their names, or the columns to take from a table. times: one for each row, in seconds since the epoch, or datetimes
-            (a DataFrame's index, or a table's column of times, count as well): then the detector sees when rows were left out.
+        sensors: their names, or the columns to take from a table.
+        times: one for each row, in seconds since the epoch, or datetimes (a DataFrame's index, or a table's column of times,
+            count as well): then the detector sees when rows were left out.
         period: seconds between rows, or text such as "1s" or "5min"; taken from the times if there are any, else 1 second.
         false_alarms: how often an alarm in normal running may be: "1/week", "2/day", "1/20000 rows".
         layers: of the net that forecasts beside the autoregression, without its head: [GRU(32)] if nothing is said, [] for none.
@@ -62,8 +63,11 @@ class Detector:
 
     @classmethod
     def cold(cls, sensors=1, *, period="1s", clock=True, patterns=None):
-        """Know nothing yet. sensors: how many, or their names; clock: will rows come with times? Then it learns the day and the week.
+        """Know nothing yet, and learn from the rows as they come.
 
+        sensors: how many, or their names.
+        period: seconds between rows, or text such as "5min".
+        clock: will rows come with times? Then it learns the day and the week.
         patterns: remember shapes, for 1 to 2 us a sensor and row and 13 KB of state; of one sensor, if nothing is said. (Of several,
             some shape is always new: there it raises more alarms than it is worth.)
         """

@@ -51,10 +51,12 @@ class Verdict:
 
     @property
     def low(self):
+        """expected - spread"""
         return self.expected - self.spread
 
     @property
     def high(self):
+        """expected + spread"""
         return self.expected + self.spread
 
     def explain(self):

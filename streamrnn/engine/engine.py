@@ -224,6 +224,7 @@ class Engine:
 
     @property
     def capacity(self):
+        """The most streams at once; may be changed, but not to fewer than are open."""
         return self._rows.capacity
 
     @capacity.setter

@@ -54,6 +54,7 @@ class Saliency:
 
     @property
     def deviation(self):
+        """The gradient for one standard deviation of each column, (T, inputs)."""
         return self.gradient * self._spread
 
     @cached_property
@@ -67,6 +68,7 @@ class Saliency:
 
     @property
     def by_column(self):
+        """{column: its gradient (T,)}"""
         return {name: self.gradient[:, k] for k, name in enumerate(self.columns)}
 
     def measured(self, by=None):

@@ -29,7 +29,8 @@ def from_keras(source, *, accept=(), tolerance=parity.TOLERANCE, seed=0, say=pri
 
     source: a Sequential or functional model, or a path to one (.keras, .h5).
     accept: what does not matter to these streams though it cannot be carried, such as ["embedding.mask_zero"] or ["masking"].
-    tolerance: the largest error of the proof; seed: of its random samples; say: what the report is told to, or None.
+    tolerance: the largest error of the proof, which is over random samples drawn from `seed`.
+    say: what the report is told to as it is made, or None.
     """
     accept = (accept,) if isinstance(accept, str) else tuple(accept)
     if isinstance(source, (str, Path)):

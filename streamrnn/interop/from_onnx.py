@@ -21,7 +21,8 @@ def from_onnx(source, *, inputs=None, outputs=None, tolerance=TOLERANCE, seed=0,
 
     inputs     the name of the graph input that brings samples; None: the first one
     outputs    names of graph outputs to take, several become heads; None: all that are no states
-    tolerance  the largest error of the proof; seed: of its random samples; say: what the report is told to, or None
+    tolerance  the largest error of the proof, which is over random samples drawn from `seed`
+    say        what the report is told to as it is made, or None
     """
     found = model_of(source, inputs=inputs, outputs=outputs, tolerance=tolerance, seed=seed)
     if say:

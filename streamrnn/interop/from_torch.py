@@ -27,7 +27,8 @@ def from_torch(source, *, layers=None, probe=None, tolerance=parity.TOLERANCE, s
     source: a module; a list of modules in order; a state_dict; a path to a state_dict (.pt, .pth, .safetensors).
     layers: of a state_dict, what it does not tell: "rnn=RNN:relu,fc1=Linear:relu,fc2=Linear".
     probe: of a module, an example of its input, (batch, time, features) or (batch, time) of tokens, where one cannot be guessed.
-    tolerance: the largest error of the proof; seed: of its random samples; say: what the report is told to, or None.
+    tolerance: the largest error of the proof, which is over random samples drawn from `seed`.
+    say: what the report is told to as it is made, or None.
     """
     if isinstance(source, (str, Path)):
         with files.blaming(source):

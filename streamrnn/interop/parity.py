@@ -19,13 +19,21 @@ LAST = "the network gives a result for the last step alone; here every step give
 
 @dataclass(frozen=True)
 class Report:
-    """What an import did. `error` is the largest one of the proof; None where the source framework could not be asked."""
-    source: str                         # "torch 2.13.0"
-    parts: tuple[tuple[str, str], ...]  # (name in the source, our layer)
-    notes: tuple[str, ...]              # what changed on the way, and what to know
+    """What an import did, and how well it was proven.
+
+    source    what it was compared with, such as "torch 2.13.0"
+    parts     (name in the source, the layer here)
+    notes     what changed on the way, and what to know
+    error     the largest one of the proof; None where the source framework could not be asked
+    values    how many results were compared
+    unproven  why there was no proof, and what to do
+    """
+    source: str
+    parts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
     error: float | None
-    values: int                         # how many results were compared
-    unproven: str = ""                  # why not, and what to do
+    values: int
+    unproven: str = ""
 
     def __str__(self):
         wide = max((len(name) for name, _ in self.parts), default=0)

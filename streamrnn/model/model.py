@@ -129,6 +129,7 @@ class Model:
 
     @classmethod
     def from_config(cls, config, tensors=None, seed=0):
+        """A model of what `config` gave, with tensors by canonical name, or first weights from `seed`."""
         try:
             layers = [layer_of(entry) for entry in config["layers"]]
             heads = {name: [layer_of(entry) for entry in stack] for name, stack in config.get("heads", {}).items()}

@@ -31,10 +31,11 @@ LOOK_BACK = 200  # steps over which the gradient is followed at the end, within 
 def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, batch=64, window=None, lengths=None, validation=None,
         split="auto", patience=None, seed=0, threads=None, recompute=None, checkpoint=None, every=60.0, on_epoch=None, progress=None,
         device=None):
-    """Train a model in place; answers a History.
+    """Train a model in place, by backpropagation through time; answers a History.
 
-    x: (T, inputs), (B, T, inputs) with `lengths` or without, or a list of (T, inputs). y: a target for every step, in x's
-    shape with the targets' columns, or one for every sequence, (B, columns). With heads, loss and y may be dicts by head.
+    x: (T, inputs), (B, T, inputs) with `lengths` or without, or a list of (T, inputs).
+    y: a target for every step, in x's shape with the targets' columns, or one for every sequence, (B, columns). With heads,
+        loss and y may be dicts by head.
 
     loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "student", "cross_entropy", a Loss, or f(y, target) -> (values, gradient).
         Cross-entropy and bce take logits: a softmax or sigmoid in the last Dense is left out while it trains.
@@ -48,7 +49,8 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     checkpoint: a file, written every `every` seconds and after each epoch; a training that finds it goes on bit for bit.
     device: "cuda" trains on an NVIDIA GPU (without recompute=), "auto" where there is one, "cpu" or None here. Losses and gradients
         are the same to rounding; two runs on one kind of device are equal bit for bit.
-    threads: of the processor's by default; results do not depend on it. progress: None shows a bar on a terminal.
+    threads: of the processor's by default; results do not depend on it.
+    progress: None shows a bar on a terminal.
     on_epoch: f(history), called after each epoch; what it answers, if true, ends the training.
 
     First and last layers Scale() and Unscale() that have not been set are set from the data; with an Unscale, losses are

@@ -18,7 +18,10 @@ NOTHING = 1e-30
 
 @dataclass(frozen=True)
 class Flow:
-    """norms: {layer: (steps + 1,)}, the norm of the loss's gradient by the layer's state, 0, 1, 2 ... steps back."""
+    """How far back in time the gradient of one step's loss reaches.
+
+    norms: {layer: (steps + 1,)}, the norm of the loss's gradient by the layer's state, 0, 1, 2 ... steps back.
+    """
     norms: MappingProxyType
     names: MappingProxyType  # {layer: what it is}
 

@@ -6,10 +6,15 @@ from streamrnn.errors import MissingExtra
 
 @dataclass
 class History:
-    """Lists have a value an epoch; `best` is the epoch whose weights the model has, counted from 0.
+    """How a training went; lists have a value an epoch.
 
-    `stopped` says why it ended: "epochs" (all were done), "patience", "callback" or "interrupted". `warnings` are those of the gradient's
-    flow, in words. `memory` says what the tapes took.
+    loss, validation  the mean over the epoch's steps, and after it over what was held back (empty without validation)
+    rate, norm        the last learning rate, and the largest norm of a gradient before it was clipped
+    seconds           what the epoch took
+    best              the epoch whose weights the model has, counted from 0
+    stopped           why it ended: "epochs" (all were done), "patience", "callback" or "interrupted"
+    memory            what the tapes took, in words
+    warnings          those of the gradient's flow, in words
     """
     loss: list = field(default_factory=list)         # mean over the epoch, while the weights changed
     validation: list = field(default_factory=list)
@@ -23,6 +28,7 @@ class History:
 
     @property
     def epochs(self):
+        """How many were gone through."""
         return len(self.loss)
 
     def config(self):

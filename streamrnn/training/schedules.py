@@ -27,7 +27,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """`warmup` steps of a straight rise, then half a cosine down to the floor at `steps` (None: the end of training)."""
+    """The rate rises straight over `warmup` steps, then falls along half a cosine to `floor` times itself at `steps` (None: the end)."""
     steps: int | None = None
     warmup: int = 0
     floor: float = 0.0
@@ -51,7 +51,7 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Steps(Schedule):
-    """Times `drop` after every `every` epochs."""
+    """The rate is multiplied by `drop` after every `every` epochs."""
     every: int
     drop: float
 
@@ -65,9 +65,9 @@ class Steps(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """Times `drop`, down to `least`, when more than `patience` epochs in a row had no lower validation loss than the best.
+    """The rate is multiplied by `drop` when more than `patience` epochs in a row had no lower validation loss than the best.
 
-    memory: the best loss, the epochs waited for a better one, and the factor.
+    It stays at `least` times itself or more. In `memory` are the best loss, the epochs waited for a better one, and the factor.
     """
     patience: int = 10
     drop: float = 0.1
