@@ -93,7 +93,7 @@ def picture(path, hours, truth, forecasts):
         axis.plot(times[shown], forecasts[name][shown] / 1e3, colour, lw=1.3, label=f"{name}, a day before")
     axis.set(ylabel="load of Victoria, GW", xlim=times[shown][[0, -1]])
     days = np.arange("2014-11-13", "2014-11-21", dtype="datetime64[D]")
-    axis.set_xticks(days + np.timedelta64(12, "h"), [day.strftime("%a %-d %b") for day in days.tolist()])
+    axis.set_xticks(days + np.timedelta64(12, "h"), [f"{day:%a} {day.day} {day:%b}" for day in days.tolist()])
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=80)
     print(f"drawn: {path}")
