@@ -69,6 +69,41 @@ def r2(true, predicted):
     return float(1 - left / spread)
 
 
+def pinball(true, predicted, q):
+    """The mean pinball loss of forecast quantiles: q of the distance below the truth, 1 - q of that above.
+
+    true: (...); q: one level in (0, 1), with predicted in true's shape, or several, with predicted (..., levels). Smaller is better;
+    the mean over evenly spread levels is half the CRPS. Sort quantiles that cross before they are used.
+    """
+    true, predicted, q = _array(true, "true"), _array(predicted, "predicted"), _array(q, "q")
+    _refuse(q, (q <= 0) | (q >= 1), "q", "a level lies between 0 and 1, both left out")
+    if q.ndim > 1 or predicted.shape != true.shape + q.shape:
+        raise InputError(f"predicted must be {true.shape + q.shape} for true {true.shape} and q {q.shape}, got {predicted.shape}: "
+                         "one level, or a list of them along the last axis")
+    above = true.astype(np.float64).reshape(true.shape + (1,) * q.ndim) - predicted
+    return float(np.mean(np.maximum(q * above, (q - 1) * above)))
+
+
+def coverage(true, low, high):
+    """The share of the truth that lies from low to high, both included: what a band of 80 % should have 80 % of."""
+    true, low, high = _array(true, "true"), _array(low, "low"), _array(high, "high")
+    if not true.shape == low.shape == high.shape:
+        raise InputError(f"true, low and high must have one shape, got {true.shape}, {low.shape} and {high.shape}")
+    _refuse(low, low > high, "low", "it lies above high; sort quantiles that cross")
+    return float(np.mean((low <= true) & (true <= high)))
+
+
+def qlike(true, predicted):
+    """The loss of forecast variances: the mean of log(predicted) + true / predicted, for a truth that is a squared return or any other
+    unbiased guess of the variance. It ranks forecasts as it would against the true variance (Patton 2011); smaller is better, and
+    0.1 less is worth a tenth of a nat. A variance forecast too small costs more than one too large.
+    """
+    true, predicted = _numbers(true, predicted)
+    _refuse(true, true < 0, "true", "a squared return or variance is 0 or more")
+    _refuse(predicted, predicted <= 0, "predicted", "a variance must be above 0; exp() of a log-variance is")
+    return float(np.mean(np.log(predicted) + true / predicted))
+
+
 def perplexity(true, scores, logits=True):
     """Among how many equally likely classes the model wavers: exp of the mean of -log p(true).
 

@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 
+import streamrnn as sr
 from streamrnn import metrics
 from streamrnn.errors import InputError
+from streamrnn.training.losses import loss_of
 
 RATES = {"precision": metrics.precision, "recall": metrics.recall, "f1": metrics.f1}
 LABELS = {"accuracy": metrics.accuracy, "confusion": metrics.confusion, **RATES}
@@ -138,3 +140,51 @@ def test_other_refusals():
 def test_what_has_no_perplexity_is_refused(true, scores, logits, words):
     with pytest.raises(InputError, match=words):
         metrics.perplexity(true, scores, logits)
+
+
+def test_pinball_by_hand():
+    assert metrics.pinball([3.0], [1.0], 0.9) == pytest.approx(1.8)          # too low by 2, at a level that should lie high
+    assert metrics.pinball([1.0], [3.0], 0.9) == pytest.approx(0.2)
+    assert metrics.pinball([3.0], [[1.0, 3.0]], [0.1, 0.5]) == pytest.approx(0.1)
+    true, predicted = np.arange(4.0), np.full(4, 1.0)
+    assert metrics.pinball(true, predicted, 0.5) == pytest.approx(metrics.mae(true, predicted) / 2)
+
+
+def test_pinball_agrees_with_scikit_learn_and_with_the_loss_that_trains(rng):
+    peer = pytest.importorskip("sklearn.metrics")
+    q, true, predicted = (0.1, 0.5, 0.9), rng.standard_normal((5, 2), np.float32), rng.standard_normal((5, 2, 3), np.float32)
+    each = [peer.mean_pinball_loss(true.ravel(), predicted[..., k].ravel(), alpha=level) for k, level in enumerate(q)]
+    assert metrics.pinball(true, predicted, q) == pytest.approx(np.mean(each))
+    y, ones = predicted.reshape(5, 6), np.ones(5, np.float32)
+    added = loss_of(sr.Quantile(q)).add(y, true, ones, np.zeros_like(y), 0, 6)
+    assert metrics.pinball(true, predicted, q) == pytest.approx(added / y.size, rel=1e-5)
+
+
+def test_the_true_quantile_has_the_least_pinball(rng):
+    true = rng.exponential(size=20_000)
+    losses = {level: metrics.pinball(true, np.full(len(true), -np.log(1 - level)), 0.8) for level in (0.7, 0.8, 0.9)}
+    assert min(losses, key=losses.get) == 0.8
+
+
+def test_coverage_counts_the_ends():
+    assert metrics.coverage([0.0, 1.0, 2.0, 3.0], np.full(4, 1.0), np.full(4, 2.0)) == 0.5
+
+
+def test_qlike_by_hand_and_least_at_the_true_variance(rng):
+    assert metrics.qlike([2.0], [1.0]) == 2
+    assert metrics.qlike([0.0], [1.0]) == 0
+    squares = (1.5 * rng.standard_t(5, 50_000)) ** 2
+    losses = {guess: metrics.qlike(squares, np.full(len(squares), guess * squares.mean())) for guess in (0.5, 1, 2)}
+    assert losses[1] < losses[2] < losses[0.5]
+
+
+@pytest.mark.parametrize(("score", "words"), [
+    (lambda: metrics.pinball([1.0], [1.0], 1.0), "q is 1.0: a level lies between 0 and 1"),
+    (lambda: metrics.pinball([1.0], [1.0], [0.1, 0.9]), r"predicted must be \(1, 2\) for true \(1,\)"),
+    (lambda: metrics.coverage([1.0], [2.0], [1.0]), r"low\[0\] is 2.0: it lies above high; sort quantiles"),
+    (lambda: metrics.coverage([1.0], [2.0, 2.0], [3.0]), "one shape"),
+    (lambda: metrics.qlike([1.0], [0.0]), r"predicted\[0\] is 0.0: a variance must be above 0"),
+    (lambda: metrics.qlike([-1.0], [1.0]), r"true\[0\] is -1.0")])
+def test_bands_and_variances_that_make_no_sense_are_refused(score, words):
+    with pytest.raises(InputError, match=words):
+        score()
