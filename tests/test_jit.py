@@ -63,9 +63,9 @@ def entries(cache):
 
 @pytest.fixture(scope="session")
 def cold(tmp_path_factory):
-    """(cache, outputs) of three processes that began at once with an empty cache."""
+    """(cache, outputs) of two processes that began at once with an empty cache."""
     cache = tmp_path_factory.mktemp("cold") / "made by the first that comes"
-    processes = [start(WORK, cache) for _ in range(3)]
+    processes = [start(WORK, cache) for _ in range(2)]
     return cache, [finish(process) for process in processes]
 
 
