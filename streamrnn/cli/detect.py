@@ -4,7 +4,7 @@ import json
 import time
 
 from streamrnn.cli.arguments import counted
-from streamrnn.cli.train import drawable, plain_console, writable
+from streamrnn.cli.console import drawable, plain_console, writable
 
 NAMED = 3        # sensors of an event that the table names at most
 WORTH = 0.1      # share of the blame from which it names one

@@ -3,7 +3,7 @@ import argparse
 import json
 
 from streamrnn.cli.arguments import counted, whole
-from streamrnn.cli.train import drawable, grid, plain_console, writable
+from streamrnn.cli.console import drawable, grid, plain_console, writable
 
 MEASURES = "deviation", "input", "gradient"
 PLENTY = 20     # columns of a table that an error lists

@@ -1,6 +1,7 @@
 """streamrnn train without a target: a detector learns what is usual for the sensors of a table."""
-from streamrnn.cli import train
 from streamrnn.cli.arguments import counted
+from streamrnn.cli.console import compiled, grid
+from streamrnn.cli.training_options import DATA, DETECTING, LEARNING, OWN
 
 TOLD = "--target", "--inputs", "--ahead", "--group"   # one of these, and no --task: a forecast
 SHARED = "--task", "--inputs", "--layers", "--seed"   # what a detector takes beside options of its own
@@ -17,11 +18,11 @@ def wanted(chosen):
     """Is it a detector that is asked for? Refuses options that do not go together."""
     from streamrnn.errors import ConfigError
 
-    told = [flag for flag in given(chosen, train.DATA) if flag in TOLD]
-    own = [f"--{'' if chosen.memory or flag != '--memory' else 'no-'}{flag[2:]}" for flag in train.DETECTING
+    told = [flag for flag in given(chosen, DATA) if flag in TOLD]
+    own = [f"--{'' if chosen.memory or flag != '--memory' else 'no-'}{flag[2:]}" for flag in DETECTING
            if getattr(chosen, flag[2:].replace("-", "_")) is not None]
     if chosen.task == "detect" or not (chosen.task or told):
-        foreign = [flag for flag in given(chosen, {**train.DATA, **train.LEARNING, **train.OWN}) if flag not in SHARED]
+        foreign = [flag for flag in given(chosen, {**DATA, **LEARNING, **OWN}) if flag not in SHARED]
         if foreign:
             why = "" if chosen.task else ", and without --task, --target, --inputs, --ahead or --group a detector is what is fitted"
             raise ConfigError(f"a detector takes no {', '.join(foreign)}{why}. Leave it out, or ask for a model with --task forecast")
@@ -47,13 +48,13 @@ def run(chosen, console):
         history = histories.take(chosen.data, columns=examples.names(chosen.inputs) or None)
     except InputError as error:
         raise InputError(str(error).replace("columns=[...]", "--task detect --inputs a,b")) from None
-    console.print(train.grid(about(chosen, history)))
-    train.compiled(console)
+    console.print(grid(about(chosen, history)))
+    compiled(console)
     named = {"sensors": history.names, "times": history.times}
     detector = Detector.fit(history.values, **named, period=period, false_alarms=false_alarms, layers=layers, seed=chosen.seed,
                             memory="auto" if chosen.memory is None else chosen.memory)
     detector.save(chosen.output)
-    console.print(train.grid(learnt(chosen, detector, rows_per_alarm(false_alarms, detector.period), history)))
+    console.print(grid(learnt(chosen, detector, rows_per_alarm(false_alarms, detector.period), history)))
     console.print(f"saved {chosen.output}\n\n  streamrnn detect {chosen.output} today.csv\n  streamrnn serve {chosen.output}",
                   soft_wrap=True)
     return 0

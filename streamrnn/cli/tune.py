@@ -8,8 +8,9 @@ import shlex
 import time
 from pathlib import Path
 
-from streamrnn.cli import train
+from streamrnn.cli import train, training_options
 from streamrnn.cli.arguments import seconds, whole
+from streamrnn.cli.console import compiled, grid, plain_console, writable
 
 KINDS, LEARNT = ("rnn", "lstm", "gru"), ("rate", "batch", "window")
 BEST = 5        # trials in the table at the end
@@ -37,7 +38,7 @@ def kinds(text):
     return text.split(",")
 
 
-DATA = train.DATA | {
+DATA = training_options.DATA | {
     "--task": {"choices": ("forecast", "classify"), "default": "forecast", "help": "classify: the target holds labels 0, 1, ..."},
     "--inputs": {"metavar": "A,B", "help": "columns that go in (default: all, with --ahead 0 all but the targets)"}}
 RANGE = {"metavar": "LOW:HIGH"}
@@ -54,7 +55,7 @@ SEARCH = {
 
 def options(parser):
     parser.add_argument("data", help="a table: .csv, .npy or .parquet")
-    for title, group in (("the data", DATA), ("what is searched", SEARCH), ("each training", train.LEARNING)):
+    for title, group in (("the data", DATA), ("what is searched", SEARCH), ("each training", training_options.LEARNING)):
         shown = parser.add_argument_group(title)
         for flag, details in group.items():
             shown.add_argument(flag, **details)
@@ -69,15 +70,15 @@ def run(chosen):
     from streamrnn.errors import ConfigError
 
     optuna = _optuna()
-    console = train.plain_console()
+    console = plain_console()
     for path in (chosen.output, chosen.study):
-        train.writable(path)
+        writable(path)
     if not chosen.validation:
         raise ConfigError("--validation 0 leaves nothing to compare trials by: give it a share such as 0.2")
     data = examples.read(chosen)
     search = Search(optuna, chosen, data)
-    console.print(train.grid([*train.about(chosen, data), *search.about()]))
-    train.compiled(console)
+    console.print(grid([*train.about(chosen, data), *search.about()]))
+    compiled(console)
     finished = search.run(console)
     best = search.best()
     if not best and finished:
@@ -177,7 +178,7 @@ def suggested(trial, chosen):
 def words(chosen, tried):
     """The arguments of `streamrnn train` that train this, but for the output."""
     found = [chosen.data]
-    for flag, details in {**train.DATA, **train.LEARNING}.items():
+    for flag, details in {**training_options.DATA, **training_options.LEARNING}.items():
         given = value(chosen, flag)
         if given is True:
             found.append(flag)
@@ -235,7 +236,7 @@ def _identity(chosen):
     """What trials have to have in common."""
     from hashlib import blake2b
 
-    flags = [flag for flag in (*DATA, *train.LEARNING, *SEARCH) if flag != "--threads"]
+    flags = [flag for flag in (*DATA, *training_options.LEARNING, *SEARCH) if flag != "--threads"]
     return {"the data": blake2b(Path(chosen.data).read_bytes(), digest_size=16).hexdigest(),
             **{flag: shown(value(chosen, flag)) for flag in flags}}
 
