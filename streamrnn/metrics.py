@@ -48,6 +48,29 @@ def confusion(true, predicted, classes=None):
     return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
+def roc_auc(true, scores):
+    """The area under the ROC curve: of all pairs of a yes and a no, the share in which the yes scores higher; a tie counts half.
+
+    true: 0 or 1; scores: anything that is larger for a likelier yes, such as logits.
+    """
+    yes, scores = _yes_or_no(true, scores)
+    _, level, ties = np.unique(scores, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(ties) - (ties - 1) / 2)[level]  # from 1, equal scores share the middle of theirs
+    count = int(yes.sum())
+    return float((rank[yes].sum() - count * (count + 1) / 2) / (count * (len(yes) - count)))
+
+
+def recall_at(true, scores, precision):
+    """The largest share of yeses found by any threshold whose finds are yeses at least so often; 0.0 if there is none."""
+    if not 0 < precision <= 1:
+        raise InputError(f"precision must be a share, above 0 and up to 1, got {precision!r}")
+    yes, scores = _yes_or_no(true, scores)
+    order = np.argsort(-scores, kind="stable")
+    hits, last = np.cumsum(yes[order]), np.append(np.diff(scores[order]) != 0, True)  # equal scores are found together
+    kept = last & (hits >= precision * np.arange(1, len(yes) + 1))
+    return float(hits[kept].max(initial=0) / hits[-1])
+
+
 def mae(true, predicted):
     """The mean absolute error."""
     true, predicted = _numbers(true, predicted)
@@ -149,13 +172,13 @@ def _refuse(array, wrong, what, words):
         raise InputError(f"{what}{''.join(f'[{i}]' for i in place)} is {array[place]}: {words}")
 
 
-def _pair(true, predicted):
-    true, predicted = _array(true, "true"), _array(predicted, "predicted")
+def _pair(true, predicted, what="predicted"):
+    true, predicted = _array(true, "true"), _array(predicted, what)
     if true.shape != predicted.shape:
         hint = ""
         if predicted.shape[:-1] == true.shape:
-            hint = ": take predicted" + ("[..., 0]" if predicted.shape[-1] == 1 else ".argmax(-1) if it holds scores of classes")
-        raise InputError(f"true and predicted must have one shape, got {true.shape} and {predicted.shape}{hint}")
+            hint = f": take {what}" + ("[..., 0]" if predicted.shape[-1] == 1 else ".argmax(-1) if it holds scores of classes")
+        raise InputError(f"true and {what} must have one shape, got {true.shape} and {predicted.shape}{hint}")
     return true.ravel(), predicted.ravel()
 
 
@@ -167,6 +190,15 @@ def _numbers(true, predicted):
 def _labels(true, predicted):
     true, predicted = _pair(true, predicted)
     return _whole(true, "true", MOST - 1), _whole(predicted, "predicted", MOST - 1)
+
+
+def _yes_or_no(true, scores):
+    """(yes (n,) as booleans, scores (n,)), at least one yes and one no"""
+    true, scores = _pair(true, scores, "scores")
+    _refuse(true, (true != 0) & (true != 1), "true", "it must be 0 or 1, no or yes")
+    if true.min() == true.max():
+        raise InputError(f"true is {true.flat[0]} throughout: it takes a yes and a no at least to tell them apart")
+    return true == 1, scores
 
 
 def _whole(labels, what, largest):

@@ -1,4 +1,6 @@
 """Metrics: by hand, against scikit-learn, and what is refused."""
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,18 @@ def test_perplexity_by_hand():
     assert metrics.perplexity([1], [[0.75, 0.25]], logits=False) == pytest.approx(4)
     assert metrics.perplexity([1], [[1.0, 0.0]], logits=False) == np.inf
     assert metrics.perplexity([1], [[1e4, -1e4]]) == np.inf
+
+
+def test_ranking_by_hand():
+    true, scores = [1, 0, 1, 0], [4, 3, 2, 1]
+    assert metrics.roc_auc(true, scores) == 0.75
+    assert metrics.roc_auc(true, [1, 1, 1, 1]) == 0.5
+    assert metrics.roc_auc(true, [2, 1, 1, 0]) == 0.875
+    assert metrics.recall_at(true, scores, 1) == 0.5
+    assert metrics.recall_at(true, scores, 2 / 3) == 1
+    assert metrics.recall_at(true, [3, 4, 2, 1], 0.9) == 0
+    assert metrics.recall_at(true, [1, 1, 1, 1], 0.6) == 0  # equal scores are found together, and half of them are yeses
+    assert metrics.recall_at(true, [1, 1, 1, 1], 0.5) == 1
 
 
 def test_a_class_that_is_never_called_or_never_there_scores_zero():
@@ -93,6 +107,17 @@ def test_perplexity_agrees_with_scikit_learn(rng):
     assert metrics.perplexity(true, p.astype(np.float32), logits=False) == pytest.approx(wanted, rel=1e-5)
 
 
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_ranking_agrees_with_scikit_learn(rng, levels):
+    peer = pytest.importorskip("sklearn.metrics")
+    true = rng.integers(2, size=(4, 50))
+    scores = true / 2 + rng.integers(levels, size=true.shape) / levels
+    assert metrics.roc_auc(true, scores) == pytest.approx(peer.roc_auc_score(true.ravel(), scores.ravel()))
+    precision, recall, _ = peer.precision_recall_curve(true.ravel(), scores.ravel())
+    for asked in (0.5, 0.7, 0.8, 1):
+        assert metrics.recall_at(true, scores, asked) == recall[:-1][precision[:-1] >= asked].max(initial=0)
+
+
 @pytest.mark.parametrize("kind", [bool, np.uint8, np.int8, np.int64, np.uint64, np.float32, list])
 def test_labels_of_any_kind_give_the_same(kind):
     convert = list if kind is list else lambda values: np.array(values, kind)
@@ -131,6 +156,21 @@ def test_other_refusals():
     for classes in (0, 3, 10 ** 6):
         with pytest.raises(InputError, match="the largest label is 3"):
             metrics.confusion([0, 3], [0, 1], classes)
+
+
+@pytest.mark.parametrize("metric", [metrics.roc_auc, partial(metrics.recall_at, precision=0.5)], ids=["roc_auc", "recall_at"])
+@pytest.mark.parametrize(("true", "scores", "words"), [
+    ([0, 2], [0, 1], r"true\[1\] is 2: it must be 0 or 1"), ([1, 1], [0, 1], "true is 1 throughout"), ([0, 1], [0], "one shape"),
+    ([0, 1], [0, np.nan], r"scores\[1\] is nan")])
+def test_what_cannot_be_ranked_is_refused(metric, true, scores, words):
+    with pytest.raises(InputError, match=words):
+        metric(true, scores)
+
+
+@pytest.mark.parametrize("precision", [0, 1.5, np.nan, -1])
+def test_a_precision_that_is_no_share_is_refused(precision):
+    with pytest.raises(InputError, match="precision must be a share"):
+        metrics.recall_at([0, 1], [0, 1], precision)
 
 
 @pytest.mark.parametrize(("true", "scores", "logits", "words"), [
