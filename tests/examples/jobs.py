@@ -1,10 +1,12 @@
-"""The jobs in examples/jobs: their functions, and the scripts as a user runs them."""
+"""The scripts in examples/jobs: what they define, what they print, and whether a stream of their model says what model.run says."""
 import os
 import subprocess
 import sys
 from pathlib import Path
 from runpy import run_path
 from types import SimpleNamespace
+
+import numpy as np
 
 import streamrnn as sr
 
@@ -16,8 +18,15 @@ def job(name):
     return SimpleNamespace(**run_path(str(JOBS / f"{name}.py")))
 
 
-def script(name, *arguments):
-    """What it prints; a warning is an error."""
+def printed(name, *arguments):
+    """What the script prints, as a user runs it; a warning ends it."""
     environment = {**os.environ, "PYTHONPATH": str(JOBS.parents[1]), "MPLBACKEND": "Agg"}
     return subprocess.run([sys.executable, "-W", "error", JOBS / f"{name}.py", *map(str, arguments)], check=True,
                           capture_output=True, text=True, env=environment, timeout=300).stdout
+
+
+def stream_is_the_model(model, x):
+    """Are the results of a stream, step by step, those of model.run, bit for bit?"""
+    stream = model.stream()
+    stepped = np.array([stream.step(x_t) for x_t in x])
+    return np.array_equal(stepped.view(np.int32), model.run(x).view(np.int32))

@@ -1,7 +1,7 @@
 """Arrhythmia: beats of patients that no training has seen are named better than by rules, from the signal alone."""
 import numpy as np
 import pytest
-from job_scripts import job, printed, stream_is_the_model
+from jobs import job, printed, stream_is_the_model
 
 ecg = job("ecg")
 

@@ -1,7 +1,7 @@
 """Binding sites: the net finds what matrices and words cannot, says where, and its saliency is the motif that was planted."""
 import numpy as np
 import pytest
-from job_scripts import job, printed, stream_is_the_model
+from jobs import job, printed, stream_is_the_model
 
 from streamrnn import metrics
 

@@ -3,7 +3,7 @@ import struct
 
 import numpy as np
 import pytest
-from job_scripts import job, printed, stream_is_the_model
+from jobs import job, printed, stream_is_the_model
 
 music = job("music")
 

@@ -1,7 +1,7 @@
 """Stocks: no skill at prices, skill at risk, and a leak that looks like a miracle; the simulation is what it says."""
 import numpy as np
 import pytest
-from jobs import job, script
+from jobs import job, printed
 
 import streamrnn as sr
 from streamrnn import metrics
@@ -86,9 +86,9 @@ def test_streams_say_what_the_model_does(stocks, market):
 
 
 def test_the_script_runs(tmp_path):
-    out = script("stocks", "--epochs", 1, "--stocks", 20)
+    out = printed("stocks", "--epochs", 1, "--stocks", 20)
     assert "fed with a leak" in out and "as 20 streams; they say" in out
-    assert "--real" in script("stocks", "--help")
+    assert "--real" in printed("stocks", "--help")
     pytest.importorskip("matplotlib")
-    script("stocks", "--epochs", 1, "--stocks", 20, "--plot", tmp_path / "stocks.png")
+    printed("stocks", "--epochs", 1, "--stocks", 20, "--plot", tmp_path / "stocks.png")
     assert (tmp_path / "stocks.png").read_bytes().startswith(b"\x89PNG")

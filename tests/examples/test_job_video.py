@@ -1,7 +1,7 @@
 """Activities: told apart from several frames, where one frame and differences of frames say little."""
 import numpy as np
 import pytest
-from job_scripts import job, printed, stream_is_the_model
+from jobs import job, printed, stream_is_the_model
 
 video = job("video")
 

@@ -1,7 +1,7 @@
 """Load a day ahead: the net beats every baseline by the page's margin, knows nothing of the future, and streams the same bits."""
 import numpy as np
 import pytest
-from jobs import job, script
+from jobs import job, printed
 
 from streamrnn import metrics
 
@@ -55,9 +55,9 @@ def test_a_stream_forecasts_what_the_model_does(compared):
 
 
 def test_the_script_runs(tmp_path):
-    out = script("weather", "--epochs", 1, "--units", 8)
+    out = printed("weather", "--epochs", 1, "--units", 8)
     assert "linear, the calendar by the hour" in out and "at this hour tomorrow; it came to" in out
-    assert "--epochs" in script("weather", "--help")
+    assert "--epochs" in printed("weather", "--help")
     pytest.importorskip("matplotlib")
-    script("weather", "--epochs", 1, "--plot", tmp_path / "weather.png")
+    printed("weather", "--epochs", 1, "--plot", tmp_path / "weather.png")
     assert (tmp_path / "weather.png").read_bytes().startswith(b"\x89PNG")
