@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from streamrnn.data.series import windows as windows
     from streamrnn.data.tokens import Characters as Characters
     from streamrnn.data.tokens import Words as Words
+    from streamrnn.decode import Collapse as Collapse
+    from streamrnn.decode import beam_search as beam_search
+    from streamrnn.decode import best_path as best_path
     from streamrnn.detect.detector import Detector as Detector
     from streamrnn.detect.verdict import Verdict as Verdict
     from streamrnn.detect.verdict import Verdicts as Verdicts
@@ -85,6 +88,7 @@ if TYPE_CHECKING:
     from streamrnn.training.flow import plot_flows as plot_flows
     from streamrnn.training.history import History as History
     from streamrnn.training.losses import BCE as BCE
+    from streamrnn.training.losses import CTC as CTC
     from streamrnn.training.losses import MAE as MAE
     from streamrnn.training.losses import MSE as MSE
     from streamrnn.training.losses import CrossEntropy as CrossEntropy
@@ -120,12 +124,13 @@ _HOMES = {
     "streamrnn.training.fit": ["fit"], "streamrnn.training.history": ["History"],
     "streamrnn.training.flow": ["gradient_flow", "plot_flows"],
     "streamrnn.training.optimisers": ["SGD", "RMSprop", "Adam", "AdamW"],
-    "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy"],
+    "streamrnn.training.losses": ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy", "CTC"],
     "streamrnn.training.schedules": ["Cosine", "Steps", "Plateau"],
     "streamrnn.explain.saliency": ["saliency", "Saliency"], "streamrnn.explain.activations": ["activations", "Activations"],
     "streamrnn.explain.projection": ["projection", "Projection"],
     "streamrnn.interop.from_torch": ["from_torch"], "streamrnn.interop.from_keras": ["from_keras"],
     "streamrnn.data.series": ["windows", "pad"], "streamrnn.data.tokens": ["Characters", "Words"],
+    "streamrnn.decode": ["Collapse", "best_path", "beam_search"],
     "streamrnn.errors": ["StreamRNNError", "ConfigError", "InputError", "StateError", "UnknownStream", "EngineFull",
                          "EngineBusy", "FileError", "StoreFailed", "ServerRefused", "TimedOut", "BufferFull", "Diverged", "NoDevice",
                          "MissingExtra"],

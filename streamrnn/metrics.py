@@ -1,4 +1,5 @@
 """How far predictions are from the truth: each takes (true, predicted) of one shape, and counts every value alike.
+Label sequences and strings (edit_distance, error_rate) may have any lengths.
 
 Labels are whole numbers from 0, a class each. Sums are float64. What is empty, not finite or of two shapes is refused.
 """
@@ -149,6 +150,42 @@ def perplexity(true, scores, logits=True):
             log_p = np.log(of_true(scores))
     with np.errstate(over="ignore"):
         return float(np.exp(-log_p.mean()))
+
+
+def edit_distance(true, predicted):
+    """How many items must be put in, taken out or replaced to make one from the other: strings, lists of labels, (n,) arrays."""
+    true, predicted = _items(true, "true"), _items(predicted, "predicted")
+    row = list(range(len(predicted) + 1))  # from the first items of true to each beginning of predicted
+    for i, item in enumerate(true, 1):
+        diagonal, row[0] = row[0], i
+        for k, other in enumerate(predicted, 1):
+            diagonal, row[k] = row[k], min(diagonal + (item != other), row[k] + 1, row[k - 1] + 1)
+    return row[-1]
+
+
+def error_rate(true, predicted):
+    """Edit distances of many pairs by the number of true items: the character error rate of strings, the label error rate of
+    lists of labels. It may be above 1."""
+    for values, what in ((true, "true"), (predicted, "predicted")):
+        if isinstance(values, str) or not hasattr(values, "__len__"):
+            raise InputError(f"{what} must be a list of sequences, got {values!r:.80}: write [{what}] for one")
+    if len(true) != len(predicted):
+        raise InputError(f"true and predicted must be as many sequences, got {len(true)} and {len(predicted)}")
+    items = sum(len(_items(one, f"true[{n}]")) for n, one in enumerate(true))
+    if not items:
+        raise InputError("true has no items in it: a rate needs at least one")
+    return sum(edit_distance(*pair) for pair in zip(true, predicted, strict=True)) / items
+
+
+def _items(sequence, what):
+    """A sequence as a list of what it is made of."""
+    if isinstance(sequence, np.ndarray):
+        if sequence.ndim != 1:
+            raise InputError(f"{what} must be one sequence, (n,), got shape {sequence.shape}")
+        return sequence.tolist()
+    if not isinstance(sequence, str | list | tuple):
+        raise InputError(f"{what} must be a string, a list or an array (n,), got {type(sequence).__name__}")
+    return list(sequence)
 
 
 def _array(values, what):

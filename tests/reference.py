@@ -5,6 +5,8 @@ axis; state is a dict that the layer may keep h and c in, each (units,), from ze
 (config, w, x, state, d_y, d_new) -> (d_w, d_x, d_old): what the step was given (state as it was before), the gradients of
 its result and of the state it left behind; the last two are dicts like w and state. What a dict lacks is zero.
 """
+from itertools import groupby, product
+
 import numpy as np
 from recurrence_twin import FUNCTIONS, SLOPES, recurrence, recurrence_back
 
@@ -421,3 +423,17 @@ def gates(model, x):
     configs = {name: config for name, config, _ in sum(heads, trunk)}
     for _, seen in steps(model, x, {}, {}):
         yield {name: inside(configs[name], *what) for name, what in seen.items() if configs[name]["kind"] in ("rnn", "lstm", "gru")}
+
+
+# -- labels ------------------------------------------------------------------------------------------------------------
+
+def ctc(y, labels, blank=0):
+    """(-log p(labels) / their number, its gradient in y) for logits y (T, outputs), by going through every alignment there is."""
+    p = np.exp(y) / np.exp(y).sum(1, keepdims=True)
+    total, stands = 0.0, np.zeros(y.shape)
+    for path in product(range(y.shape[1]), repeat=len(y)):
+        if [label for label, _ in groupby(path) if label != blank] == list(labels):
+            share = np.prod(p[np.arange(len(y)), path])
+            total += share
+            stands[np.arange(len(y)), path] += share
+    return -np.log(total) / max(1, len(labels)), (p - stands / total) / max(1, len(labels))

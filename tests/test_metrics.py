@@ -228,3 +228,23 @@ def test_qlike_by_hand_and_least_at_the_true_variance(rng):
 def test_bands_and_variances_that_make_no_sense_are_refused(score, words):
     with pytest.raises(InputError, match=words):
         score()
+@pytest.mark.parametrize(("true", "predicted", "want"), [
+    ("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("same", "same", 0), ([1, 2, 3], (1, 3), 1),
+    (np.array([1, 2]), [2, 1], 2), ([], [], 0)])
+def test_edit_distance(true, predicted, want):
+    assert metrics.edit_distance(true, predicted) == metrics.edit_distance(predicted, true) == want
+
+
+def test_error_rate_counts_items_not_pairs():
+    assert metrics.error_rate(["kitten", "ab", ""], ["sitting", "ab", "x"]) == pytest.approx(4 / 8)
+    assert metrics.error_rate([[1, 2]], [[]]) == 1.0 and metrics.error_rate(["a"], ["bcd"]) == 3.0
+
+
+@pytest.mark.parametrize(("true", "predicted", "message"), [
+    ("abc", ["abc"], r"write \[true\] for one"), (["abc"], 3, "predicted must be a list"),
+    (["a", "b"], ["a"], "as many sequences, got 2 and 1"),
+    (["", []], ["", []], "has no items"),
+    ([3], ["a"], r"true\[0\] must be a string"), ([np.zeros((2, 2))], ["a"], r"got shape \(2, 2\)")], ids=str)
+def test_error_rates_of_what_are_no_sequences_are_refused(true, predicted, message):
+    with pytest.raises(InputError, match=message):
+        metrics.error_rate(true, predicted)

@@ -23,6 +23,7 @@ from streamrnn.errors import ConfigError
 from streamrnn.kernels import feed, frame
 from streamrnn.lanes import LANES
 from streamrnn.plan import padded
+from streamrnn.training.losses.base import Layout
 from streamrnn.training.passes import OfWindows, Passes
 from streamrnn.training.tape import record_size
 
@@ -184,7 +185,8 @@ class CudaPasses(OfWindows):
             weights.append(weight[:rows] * np.float32(divisor))
         results, d_results = self._host_results[:rows * outputs], self._host_d_results[:rows * outputs]
         self._arrays[tape.RESULTS][:rows * outputs].copy_to_host(results)
-        losses = self.objective.add(results.reshape(rows, outputs), d_results.reshape(rows, outputs), targets, weights)
+        losses = self.objective.add(results.reshape(rows, outputs), d_results.reshape(rows, outputs), targets, weights,
+                                    Layout(np.arange(slots), slots, counts))
         self._arrays[tape.D_RESULTS][:rows * outputs].copy_to_device(d_results)
         return losses
 

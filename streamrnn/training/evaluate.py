@@ -6,6 +6,7 @@ import numpy as np
 from streamrnn.kernels import frame
 from streamrnn.plan import Packed
 from streamrnn.streams.rows import Rows
+from streamrnn.training.losses.base import Layout
 
 TOGETHER = 256  # sequences at once: their results are all in memory
 
@@ -28,10 +29,16 @@ class Evaluation:
         divisors, losses = self.objective.divisors(self._counted), np.zeros(len(self._counted))
         order = np.argsort(-self.data.lengths, kind="stable")[:np.count_nonzero(self.data.lengths)]
         for first in range(0, len(order), TOGETHER):
-            losses += self._some(order[first:first + TOGETHER], divisors)
+            losses += self._some(order[first:first + TOGETHER], divisors)[0]
         return losses
 
+    def last_gradient(self):
+        """The losses' gradient at the last step of each sequence, (sequences, outputs); all have steps, the longest comes first."""
+        _, d_results = self._some(np.arange(len(self.data)), self.objective.divisors(self._counted))
+        return d_results[np.arange(len(self.data)), self.data.lengths - 1]
+
     def _some(self, chosen, divisors):
+        """(losses of each part, gradient (n, time, outputs)) of these sequences, of which the first is the longest."""
         lengths, firsts = self.data.lengths[chosen], self.data.firsts[chosen]
         time = int(lengths[0])
         where = firsts[:, None] + np.minimum(np.arange(time), lengths[:, None] - 1)  # a row each, (n, time)
@@ -42,7 +49,9 @@ class Evaluation:
         targets = [goal.target[where].reshape(len(results), -1) for goal in self.data.goals]
         weights = [(goal.weight[where, 0] * inside).reshape(-1) * np.float32(divisor)
                    for goal, divisor in zip(self.data.goals, divisors, strict=True)]
-        return self.objective.add(results, np.empty_like(results), targets, weights)
+        layout, d_results = Layout(np.arange(len(chosen)) * time, 1, lengths), np.empty_like(results)
+        losses = self.objective.add(results, d_results, targets, weights, layout)
+        return losses, d_results.reshape(len(chosen), time, -1)
 
     def _rows(self, count):
         if self.device == "cpu":

@@ -37,8 +37,9 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     y: a target for every step, in x's shape with the targets' columns, or one for every sequence, (B, columns). With heads,
         loss and y may be dicts by head.
 
-    loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "student", "cross_entropy", a Loss, or f(y, target) -> (values, gradient).
-        Cross-entropy and bce take logits: a softmax or sigmoid in the last Dense is left out while it trains.
+    loss: "mse", "mae", "huber", "quantile", "bce", "gaussian", "student", "cross_entropy", "ctc", a Loss, or f(y, target) ->
+        (values, gradient). Cross-entropy, ctc and bce take logits: a softmax or sigmoid in the last Dense is left out while it trains.
+        For ctc, y is a list of label lists, or (B, labels) padded with -1; sequences are taken whole, without window= and recompute=.
     optimizer, schedule: "adam", "cosine" and the like, or Adam(1e-3, clip=1.0), Cosine(warmup=100) and the like.
     batch, window: how many sequences go together, and how many steps before each update (None: whole sequences). States are
         carried from window to window. One long series is cut into `batch` pieces that run side by side.
@@ -70,6 +71,8 @@ def fit(model, x, y, *, loss="mse", optimizer=None, schedule=None, epochs=20, ba
     if on_epoch is not None and not callable(on_epoch):
         raise ConfigError(f"on_epoch must be a function of a History, got {on_epoch!r}")
     objective = Objective(model, loss)
+    if objective.whole:
+        _only_whole(objective.whole, options, validation, split)
     data, held = _split(objective, model, x, y, lengths, validation, split, options)
     if patience is not None and not held:
         raise ConfigError("patience waits for a better loss in validation: give validation=0.2, say, as well")
@@ -152,6 +155,17 @@ def _threads(threads):
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _only_whole(loss, options, validation, split):
+    """Refuse what would cut a sequence whose loss is one of all its steps."""
+    for name, cuts in (("window", "cuts sequences"), ("recompute", "takes sequences a piece at a time")):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"{loss.name} is a loss of whole sequences, and {name}= {cuts}: leave it out. Cut long recordings into "
+                              "shorter sequences, each with its labels, where one falls silent")
+    if validation is not None and split == "time":
+        raise ConfigError(f'{loss.name} is a loss of whole sequences, and split="time" cuts them: leave it out (some sequences are held '
+                          "back then), or give validation=(x, y)")
+
+
 def _split(objective, model, x, y, lengths, validation, split, options):
     """(training, validation or None) as Sequences."""
     if split not in SPLITS:
@@ -166,7 +180,7 @@ def _split(objective, model, x, y, lengths, validation, split, options):
         if not isinstance(validation, Real) or not 0 < validation < 1:
             got = f"shape {validation.shape}" if isinstance(validation, np.ndarray) else repr(validation)
             raise InputError(f"validation is a share between 0 and 1, (x, y) or (x, y, lengths), got {got}")
-        how = split if split != "auto" else "time" if len(data) == 1 else "sequence"
+        how = split if split != "auto" else "time" if len(data) == 1 and not objective.whole else "sequence"
         data, held = data.split(validation, how, options.window or 100, options.seed)
     for sequences, what in ((data, "train on"), (held, "validate on")):
         if sequences and not all(goal.weight[sequences.rows()].any() for goal in sequences.goals):

@@ -5,6 +5,7 @@ from types import MappingProxyType
 import numpy as np
 
 from streamrnn.errors import ConfigError
+from streamrnn.training.evaluate import Evaluation
 from streamrnn.training.history import finished, matplotlib
 from streamrnn.training.learner import Learner
 from streamrnn.training.objective import Objective
@@ -89,12 +90,18 @@ def flow_through(weights, objective, data, steps=None):
         tape.work[1:, :, offset:offset + size] = 1
     tape.begin(np.zeros((len(chosen), weights.plan.stride), np.float32), np.full(len(chosen), time))
     tape.forwards(time)
-    last = firsts + time - 1
-    counted = [goal.weight[last, 0] for goal in data.goals]
-    objective.add(tape.results[-1, :len(chosen)], d_last := np.zeros((len(chosen), model.outputs), np.float32),
-                  [np.ascontiguousarray(goal.target[last]) for goal in data.goals], counted)
-    tape.d_results[-1, :len(chosen)] = d_last
+    tape.d_results[-1, :len(chosen)] = _at_the_end(weights, objective, data.some(chosen), tape.results[-1, :len(chosen)])
     return _measured(weights, tape, time, len(chosen))
+
+
+def _at_the_end(weights, objective, data, results):
+    """The gradient at the last step of each sequence, (sequences, outputs)."""
+    if objective.whole:  # it takes all steps to say what the last one should be
+        return Evaluation(weights, objective, data, threads=1).last_gradient()
+    last, d_last = data.firsts + data.lengths - 1, np.zeros(results.shape, np.float32)
+    objective.add(results, d_last, [np.ascontiguousarray(goal.target[last]) for goal in data.goals],
+                  [goal.weight[last, 0] for goal in data.goals])
+    return d_last
 
 
 def _measured(weights, tape, time, count):

@@ -13,9 +13,9 @@ from streamrnn.cells.general.elementwise import Activation
 from streamrnn.cells.scale import Unscale
 from streamrnn.errors import ConfigError
 from streamrnn.model.model import Model
-from streamrnn.training.losses import BCE, CrossEntropy
+from streamrnn.training.losses import BCE, CTC, CrossEntropy
 
-FUSED = {CrossEntropy: "softmax", BCE: "sigmoid"}
+FUSED = {CrossEntropy: "softmax", CTC: "softmax", BCE: "sigmoid"}
 
 
 class Learner:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streamrnn.errors import ConfigError, InputError
+from streamrnn.training.labels import label_goal
 from streamrnn.training.losses import Loss, loss_of
 from streamrnn.training.sequences import Sequences, goal, sequences
 
@@ -33,6 +34,11 @@ class Objective:
             self.parts = [Part(next(iter(model.heads)) if len(model.heads) == 1 else None, loss_of(loss), 0, model.outputs, 1.0)]
         self.outputs, self._apart = model.outputs, isinstance(loss, Mapping)
 
+    @property
+    def whole(self):
+        """The loss of whole sequences, if there is one among the parts."""
+        return next((part.loss for part in self.parts if part.loss.whole), None)
+
     @staticmethod
     def ends(model, part):
         """{head: its columns among those of the part}, {None: all} without heads: where a part's results come from."""
@@ -54,8 +60,11 @@ class Objective:
                 raise InputError(f"y needs a target for each head that has a loss, {', '.join(map(repr, heads))}; "
                                  f"got {', '.join(map(repr, y)) or 'none'}")
         for part in self.parts:
-            goals.append(goal(y[part.head] if self._apart else y, part.loss, part.stop - part.start, part.head if self._apart else None,
-                              firsts, sizes, len(samples), time))
+            target, head, outputs = (y[part.head], part.head, part.stop - part.start) if self._apart else (y, None, part.stop - part.start)
+            if part.loss.whole:
+                goals.append(label_goal(target, part.loss, outputs, head, firsts, sizes, len(samples)))
+            else:
+                goals.append(goal(target, part.loss, outputs, head, firsts, sizes, len(samples), time))
         return Sequences(samples, tuple(goals), firsts, sizes)
 
     def divisors(self, weights):
@@ -63,9 +72,13 @@ class Objective:
         return [part.scale / (total * part.loss.elements(part.stop - part.start)) if total > 0 else 0.0
                 for part, total in zip(self.parts, weights, strict=True)]
 
-    def add(self, results, d_results, targets, weights):
-        """Each part over rows of results: writes d_results, answers the weighted sum of the losses of each part."""
+    def add(self, results, d_results, targets, weights, layout=None):
+        """Each part over rows of results: writes d_results, answers the weighted sum of the losses of each part.
+
+        layout: which rows are whose; only losses of whole sequences ask, so it may be None where there are none.
+        """
         if len(self.parts) > 1 or self.parts[0].stop - self.parts[0].start < self.outputs:
             d_results[:] = 0
-        return np.array([part.loss.add(results, target, weight, d_results, part.start, part.stop)
+        return np.array([part.loss.add_whole(results, target, weight, d_results, part.start, part.stop, layout) if part.loss.whole else
+                         part.loss.add(results, target, weight, d_results, part.start, part.stop)
                          for part, target, weight in zip(self.parts, targets, weights, strict=True)])

@@ -14,6 +14,7 @@ from streamrnn.errors import ConfigError
 from streamrnn.kernels import feed
 from streamrnn.kernels.tile import GROUP, STREAMS
 from streamrnn.plan import aligned, padded
+from streamrnn.training.losses.base import Layout
 from streamrnn.training.tape import Tape, record_size
 
 SHARD = min(8, GROUP)       # sequences that share a tape: few enough that a usual window stays in the cache
@@ -242,4 +243,5 @@ class Passes(OfWindows):
             weights.append(weight.reshape(-1)[:rows] * np.float32(divisor))
         results, d_results, *targets = (array.reshape(-1, array.shape[2])[:rows]
                                         for array in (tape.results, tape.d_results, *tape.targets))
-        return self.objective.add(results, d_results, targets, weights)
+        layout = Layout(np.arange(len(counts)), tape.slots, counts)  # a loss of whole sequences has them in one piece: fit sees to it
+        return self.objective.add(results, d_results, targets, weights, layout)

@@ -2,14 +2,15 @@
 from streamrnn.errors import ConfigError
 from streamrnn.training.losses.base import Loss
 from streamrnn.training.losses.classes import CrossEntropy
+from streamrnn.training.losses.ctc import CTC
 from streamrnn.training.losses.custom import Custom
 from streamrnn.training.losses.elementwise import BCE, MAE, MSE, Huber, Quantile
 from streamrnn.training.losses.gaussian import Gaussian
 from streamrnn.training.losses.student import Student
 
-BY_NAME = {loss.name: loss for loss in (MSE, MAE, Huber, Quantile, BCE, Gaussian, Student, CrossEntropy)}
+BY_NAME = {loss.name: loss for loss in (MSE, MAE, Huber, Quantile, BCE, Gaussian, Student, CrossEntropy, CTC)}
 
-__all__ = ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy", "Custom", "loss_of"]
+__all__ = ["Loss", "MSE", "MAE", "Huber", "Quantile", "BCE", "Gaussian", "Student", "CrossEntropy", "CTC", "Custom", "loss_of"]
 
 
 def loss_of(spec):

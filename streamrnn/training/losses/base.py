@@ -4,7 +4,9 @@ y, float32 (rows, width): the model's outputs; a loss has the columns start:stop
 target, float32 (rows, targets). weight, float32 (rows,): what a row counts; 0 is a masked row, which may hold anything.
 d_y, float32 (rows, width): the gradient of the sum of weight * loss, written in the columns start:stop.
 The mean over a set of rows comes by their weights: row_weights / (sum of row_weights * elements).
+A loss of whole sequences (`whole`) gets all their rows at once, and a Layout that says which rows are whose.
 """
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -18,11 +20,20 @@ ZERO = np.float32(0)
 vector, matrix = types.float32[::1], types.float32[:, ::1]
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Step t of sequence n is row firsts[n] + t * stride, for t below lengths[n]; int64 (sequences,) each."""
+    firsts: np.ndarray
+    stride: int
+    lengths: np.ndarray
+
+
 class Loss:
     """Subclasses are frozen dataclasses whose fields are the loss's configuration."""
     name: ClassVar[str]
     wanted: ClassVar[str] = "finite numbers"
     scales: ClassVar[bool] = False  # may targets be scaled, so that an Unscale brings the outputs back?
+    whole: ClassVar[bool] = False   # is it one of whole sequences, of which no part has a loss of its own?
     rows: ClassVar = None  # the kernel that `add` runs, if it does
 
     def prepared(self):
@@ -67,6 +78,10 @@ class Loss:
 
     def add(self, y, target, weight, d_y, start, stop) -> float:
         """Write d_y[:, start:stop]; answer the sum of weight * loss, added in float64, row after row."""
+        raise NotImplementedError
+
+    def add_whole(self, y, target, weight, d_y, start, stop, layout) -> float:
+        """The same for a loss of whole sequences; rows of no sequence get no gradient."""
         raise NotImplementedError
 
 
