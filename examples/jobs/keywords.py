@@ -202,8 +202,8 @@ def plot(path, x, p, places, spoken, found, threshold):
     from matplotlib import pyplot
 
     time = np.arange(len(x)) / SECOND
-    figure, (above, below) = pyplot.subplots(2, 1, figsize=(9, 4.6), sharex=True, height_ratios=[3, 2], layout="constrained")
-    above.imshow(x.T, origin="lower", aspect="auto", extent=(0, time[-1], 0, BANDS), cmap="Greys")
+    figure, (above, below) = pyplot.subplots(2, 1, figsize=(8, 4.2), sharex=True, height_ratios=[3, 2], layout="constrained")
+    above.imshow(x.T, origin="lower", aspect="auto", extent=(0, time[-1], 0, BANDS), cmap="Greys", vmin=np.quantile(x, 0.4))
     above.set(ylabel="band, low to high", title="keywords among other words: where they end, and what the net says of it")
     for k in sorted(set(spoken) | {k for _, k in found}):
         line, = below.plot(time, p[:, k], label=NAMES[k])
@@ -211,10 +211,11 @@ def plot(path, x, p, places, spoken, found, threshold):
             above.axvline(place / SECOND, color=line.get_color(), linewidth=2)
             above.text(place / SECOND, BANDS - 0.5, f" {NAMES[k]}", color=line.get_color(), va="top", weight="bold")
         below.plot([t / SECOND for t, one in found if one == k], [p[t, k] for t, one in found if one == k], "v", color=line.get_color())
+    below.plot([], [], "v", color="0.5", label="alarm")
     below.axhline(threshold, color="0.5", linestyle=":", label="threshold")
     below.set(xlabel="seconds", ylabel="probability", ylim=(0, 1.3))
     below.legend(frameon=False, fontsize=8, ncols=7, loc="upper left")
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=75)
     print(f"drawn: {path}")
 
 

@@ -30,6 +30,7 @@ CASES = {
                                       projection=4, starts=True), Activation("softplus"),
                            Recurrence("gru", 5, ("sigmoid", "elu"), starts=True), Recurrence("gru", 3, reset_after=False),
                            Recurrence("rnn", 4, ("softsign",)), RNN(3)], "mse"),
+    "labels without times": (3, [GRU(4), Dense(3)], "ctc"),
     "plain, dropout before it": (3, [Dropout(0.5, variational=True), RNN(17), RNN(5, "relu"), Dense(1)], "mae"),
     BLOCKS: (2, [RNN(3), Dense(1)], "mse"),
 }
@@ -50,6 +51,8 @@ def problem(name, model):
     table = isinstance(CASES[name][1][0], Embedding)
     x = rng.integers(0, 9, (*shape, 1)) if table else rng.standard_normal((*shape, model.inputs))
     y = rng.integers(0, model.outputs, shape) if loss == "cross_entropy" else rng.standard_normal((*shape, model.outputs))
+    if loss == "ctc":
+        y = np.array([[1, 2], [2, -1], [1, -1]])
     objective = Objective(model, loss)
     return objective, objective.sequences(x.astype(np.float32), y.astype(np.float32), lengths, model), int(lengths.max())
 

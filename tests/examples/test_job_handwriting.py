@@ -1,24 +1,19 @@
 """The handwriting job: the net beats templates on unseen words, even those that are told where each letter ends."""
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from jobs import job as script
+from jobs import printed
 
 import streamrnn as sr
 
-SCRIPT = Path(sr.__file__).parents[1] / "examples" / "jobs" / "handwriting.py"
-job = SimpleNamespace(**run_path(str(SCRIPT)))
+job = script("handwriting")
 
 
 @pytest.fixture(scope="module")
 def model():
-    return job.train(count=3000, epochs=6)[0]
+    return job.train(count=3000, epochs=4, seed=1)[0]
 
 
 def test_words_that_were_not_learnt_are_read(model):
@@ -26,7 +21,7 @@ def test_words_that_were_not_learnt_are_read(model):
     lifted, told = job.baselines(job.WORDS * 3, rng)
     error = job.measure(model, job.WORDS * 3, rng)
     assert error < 0.06 and error < told / 3 and told < lifted / 2
-    assert not set(job.syllables(500, rng)) & set(job.WORDS)
+    assert not set(job.strings(5000, rng, 4, 4)) & set(job.WORDS)
 
 
 def test_a_stream_of_points_reads_what_the_whole_word_gives(model):
@@ -47,8 +42,6 @@ def test_a_letter_lies_where_it_was_written():
 
 def test_the_script_runs(tmp_path):
     pytest.importorskip("matplotlib")
-    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
-    command = [sys.executable, "-W", "error", SCRIPT, "--count", "60", "--epochs", "1", "--units", "8", "--plot", tmp_path / "word.png"]
-    out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=300).stdout
+    out = printed("handwriting", "--count", 60, "--epochs", 1, "--units", 8, "--plot", tmp_path / "word.png")
     assert re.search(r"told where each letter ends, nearest letter +[\d.]+%\n  GRU, point by point +[\d.]+%", out)
     assert (tmp_path / "word.png").read_bytes().startswith(b"\x89PNG")
