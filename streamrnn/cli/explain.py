@@ -148,18 +148,22 @@ def text(path, model):
 
 
 def within(chosen, model, x, sequences, columns):
-    """(Activations of x, Projection of all sequences), or (None, None) of a model without recurrent layers."""
+    """(Activations of x, Projection of all sequences), (None, None) of a model without recurrent layers, no Projection of attention."""
     from streamrnn.errors import ConfigError
-    from streamrnn.explain.activations import activations
+    from streamrnn.explain.activations import ATTENTION, activations, found_layer
     from streamrnn.explain.projection import projection
 
     if not model.packed.plan.segments:
         if chosen.layer:
             raise ConfigError(f"--layer {chosen.layer}: the model has no recurrent layer")
         return None, None
+    inside = activations(model, x)
+    moving = [name for name in inside if inside.kinds[name] != ATTENTION]
+    if not moving or (chosen.layer and found_layer(inside.layers, chosen.layer) not in moving):
+        return inside, None  # attention has a window, no state that moves in a plane
     plane = projection(model, sequences, chosen.layer, columns)
     plane.colours(chosen.colour)  # refuses a name that is not there
-    return activations(model, x), plane
+    return inside, plane
 
 
 def pieces(model):
@@ -213,8 +217,9 @@ def as_json(chosen, found, inside, plane):
             "reach": found.reach(by=chosen.measure),
             "strongest": [vars(one) for one in found.strongest(chosen.count, by=chosen.measure)],
             "first": first, "gradient": found.gradient[rows].tolist(), "times_input": found.times_input[rows].tolist()}
-    if plane:
+    if inside:
         told["gates"] = {layer: {name: {"mean": float(values.mean()), "least": float(values.min()), "most": float(values.max())}
                                  for name, values in parts.items()} for layer, parts in inside.layers.items()}
+    if plane:
         told["states"] = {"layer": plane.layer, "explained": plane.explained.tolist(), "points": [part.tolist() for part in plane.points]}
     return told

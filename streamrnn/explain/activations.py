@@ -1,14 +1,17 @@
-"""What goes on inside recurrent layers over time: states and gates, as the step computes them, read off training's tape."""
+"""What goes on inside recurrent layers over time: states, gates and shares of attention, as the step computes them, off training's tape."""
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
+from streamrnn.cells import attention
 from streamrnn.cells.base import Gated
+from streamrnn.cells.linear import padded
 from streamrnn.errors import ConfigError, InputError
 from streamrnn.explain.drive import Passage, checked
 from streamrnn.streams.samples import batch
 
+ATTENTION, SHARES = attention.Attention.__name__, "shares"
 GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}  # in torch's order; other cells show what their derivative keeps
 
 
@@ -16,7 +19,8 @@ GATES = {"lstm": ("i", "f", "g", "o"), "gru": ("r", "z", "n")}  # in torch's ord
 class Activations:
     """`activations["layers.0"]["f"]`: the forget gate of the first layer, (T, units), or (B, T, units) of a batch.
 
-    layers  {layer: {name: values}}: h, for an LSTM also c, then its gates by name, after their sigmoid or tanh
+    layers  {layer: {name: values}}: h, for an LSTM also c, then its gates by name, after their sigmoid or tanh; of an Attention
+            its `shares` alone, (T, heads, window) or (B, T, heads, window): shares[t, head, back] goes to the step `back` steps before t
     kinds   {layer: what it is}
     """
     layers: MappingProxyType
@@ -32,7 +36,7 @@ class Activations:
         return len(self.layers)
 
     def __repr__(self):
-        return "<Activations: " + "; ".join(f"{layer} ({self.kinds[layer]}) {' '.join(parts)}, {parts['h'].shape[-1]} units"
+        return "<Activations: " + "; ".join(f"{layer} ({self.kinds[layer]}) {' '.join(parts)}, {_extent(parts)}"
                                             for layer, parts in self.layers.items()) + ">"
 
 
@@ -66,18 +70,32 @@ def found_layer(layers, layer):
     return near[0]
 
 
+def _extent(parts):
+    """How large a step's values of a layer are, in words."""
+    if SHARES in parts:
+        heads, window = parts[SHARES].shape[-2:]
+        return f"{heads} head{'s' if heads > 1 else ''}, window {window}"
+    return f"{next(iter(parts.values())).shape[-1]} units"
+
+
 def _of_one(model, x):
     """{layer: {name: (T, units)}}"""
     model.run(x)  # refuses bad values by their place
     passage, found = Passage(model, x), {}
-    kinds, numbers = {name: layer.kind for name, layer, _ in model.stacks()}, range(len(passage.plan.stages))
+    layers, numbers = {name: layer for name, layer, _ in model.stacks()}, range(len(passage.plan.stages))
+    kinds = {name: layer.kind for name, layer in layers.items()}
     for rows, steps in passage.forwards():
         for segment in passage.plan.segments:
             layer, _, name = segment.name.rpartition(".")
+            if isinstance(layers[layer], attention.Attention):
+                continue  # rings of keys and values: what matters of them is who looks where
             _room(found, layer, name, len(x), segment.size)[rows] = passage.state(segment, steps)
         for number in numbers:
             layer, stage = passage.plan.stage_layers[number], passage.plan.stages[number]
-            if layer in found and isinstance(stage, Gated):
+            if stage is attention.STAGE:
+                shares = _shares(passage.stage_work(number, steps), layers[layer], rows.start)
+                found.setdefault(layer, {}).setdefault(SHARES, np.empty((len(x), *shares.shape[1:]), np.float32))[rows] = shares
+            elif layer in found and isinstance(stage, Gated):
                 names = stage.grad.py_func.__code__.co_varnames[:stage.kept]  # a derivative takes what was kept first
                 for name, values in zip(names, passage.kept(number, steps), strict=True):
                     if name in GATES.get(kinds[layer], names):
@@ -86,6 +104,14 @@ def _of_one(model, x):
         order = [name for name in GATES.get(kinds[layer], ()) if name in parts]
         found[layer] = {name: parts[name] for name in [*(name for name in parts if name not in order), *order]}
     return found
+
+
+def _shares(work, layer, first):
+    """(steps, heads, window) from an Attention's work space (steps, ...), by how many steps back; the ring starts at the sequence's."""
+    heads, slots = layer.heads, padded(layer.window)
+    ring = work[:, heads * padded(layer.units // heads):][:, :heads * slots].reshape(-1, heads, slots)
+    places = (first + np.arange(len(work))[:, None] - np.arange(layer.window)) % layer.window
+    return np.take_along_axis(ring, places[:, None], 2)
 
 
 def _room(found, layer, name, time, size):

@@ -103,6 +103,10 @@ class Passage:
         wide = padded(units)
         return [self.tape.records[1:steps + 1, 0, at:at + units] for at in range(first, first + stage.kept * wide, wide)]
 
+    def stage_work(self, number, steps):
+        """The work space from where a stage writes to its end, (steps, ...)."""
+        return self.tape.work[1:steps + 1, 0, self.stage_rows[number][frame.BUFFERS] >> 3:]
+
     @property
     def stage_rows(self):
         return self.weights.program[frame.HEADER:].reshape(-1, frame.COLUMNS)

@@ -42,7 +42,7 @@ def draw(saliency, activations=None, projection=None, *, layer=None, results=Non
         _output(rest.pop(0), saliency, results, first)
     _heat(figure, rest.pop(0), saliency, strongest, first, by, tokens)
     for k, (axis, gate) in enumerate(zip(rest, gates, strict=True)):
-        _gate(figure, axis, gate, first, f"inside {_named(activations, layer)}: the units that vary most" if k == 0 else "")
+        _gate(figure, axis, gate, first, f"inside {_named(activations, layer)}: {_shown_of(activations, layer)}" if k == 0 else "")
     for axis in axes[:-1]:
         axis.tick_params(labelbottom=False)
     axes[-1].set_xlabel("step")
@@ -113,9 +113,11 @@ def _write(axis, saliency, places, first, tokens, values, most):
 
 
 def _gates(activations, layer, first, last, count):
-    """[(name, limits, units, values (units, steps))]"""
+    """[(name, limits, units, values (units, steps))]; of attention the share of each number of steps back, the mean of its heads."""
     parts = activations[_layer(activations, layer)]
-    units = varied(parts["h"][first:last + 1], count)
+    if "shares" in parts:
+        parts = {"back": parts["shares"].mean(1)}
+    units = varied(next(iter(parts.values()))[first:last + 1], count)
     found = []
     for name, values in parts.items():
         values = values[first:last + 1, units].T
@@ -172,6 +174,11 @@ def _layer(activations, layer):
 def _named(activations, layer):
     layer = _layer(activations, layer)
     return f"{layer} ({activations.kinds[layer]})"
+
+
+def _shown_of(activations, layer):
+    shares = "shares" in activations[_layer(activations, layer)]
+    return "its shares by how many steps back it looks, those that vary most" if shares else "the units that vary most"
 
 
 def _short(name):

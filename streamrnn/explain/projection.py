@@ -3,8 +3,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from streamrnn.errors import InputError
-from streamrnn.explain.activations import activations, found_layer, recurrent
+from streamrnn.errors import ConfigError, InputError
+from streamrnn.explain.activations import ATTENTION, SHARES, activations, found_layer, recurrent
 from streamrnn.explain.saliency import named, output_names
 
 
@@ -56,17 +56,28 @@ def projection(model, x, layer=None, columns=None):
     x: (T, inputs), (B, T, inputs), or a list of (T_i, inputs). `columns` names the inputs.
     """
     layers = recurrent(model)
-    layer = list(layers)[-1] if layer is None else found_layer(layers, layer)
+    if layer is None:  # the last one whose state moves; if there is only attention, what is refused below
+        layer = ([name for name, kind in layers.items() if kind != ATTENTION] or list(layers))[-1]
+    layer = found_layer(layers, layer)
     x = [np.asarray(part) for part in ([x] if not isinstance(x, (list, tuple)) and np.ndim(x) == 2 else x)]
     if not x:
         raise InputError("no sequence came: hand in one of (T, inputs), or several")
     names, outputs = named(columns, model.inputs, "x"), tuple(output_names(model))
-    states = [activations(model, part)[layer]["h"] for part in x]
+    states = [states_of(activations(model, part)[layer], layer, layers) for part in x]
     centre, axes, explained = principal(np.concatenate(states))
     y = tuple(model.run(part) for part in x)
     found = Projection(layer, layers[layer], (), explained, centre, axes, tuple(x), y, names, outputs)
     object.__setattr__(found, "points", tuple(found.place(part) for part in states))
     return found
+
+
+def states_of(parts, layer, layers):
+    """(T, units): h, or what a layer without one has instead, side by side."""
+    if SHARES in parts:
+        others = [name for name, kind in layers.items() if kind != ATTENTION]
+        raise ConfigError(f"{layer} ({layers[layer]}) keeps a window, not a state that moves: "
+                          + (f"take layer={others[-1]!r}" if others else "activations(model, x) has where it looks"))
+    return parts["h"] if "h" in parts else np.concatenate(list(parts.values()), -1)
 
 
 def principal(values, count=2):

@@ -109,6 +109,12 @@ def test_pictures(files, tmp_path, capsys):
     out = said(capsys, tmp_path / "dense.safetensors", files / "plain.csv", "--plot", tmp_path / "dense.svg")
     assert "last 1 row\n" in out and "states" not in out and (tmp_path / "dense.svg").exists()
     assert "no recurrent layer" in refused(capsys, tmp_path / "dense.safetensors", files / "plain.csv", "--layer", "layers.0")
+    sr.Model(3, [sr.GRU(4), sr.Attention(4, 6, heads=2), sr.Dense(1)]).save(tmp_path / "looks.safetensors")
+    for layer, words in (("layers.0", True), ("layers.1", False)):  # a window is no state that moves in a plane
+        out = said(capsys, tmp_path / "looks.safetensors", files / "plain.csv", "--layer", layer, "--plot", tmp_path / f"{layer}.png",
+                   "--json", tmp_path / f"{layer}.json")
+        assert ("states" in out) == words and (tmp_path / f"{layer}.png").exists()
+        assert '"shares"' in (tmp_path / f"{layer}.json").read_text(encoding="utf-8")
     assert "no kind of picture" in refused(capsys, model, files / "plain.csv", "--plot", tmp_path / "a.xyz")
     assert "no folder" in refused(capsys, model, files / "plain.csv", "--plot", tmp_path / "none" / "a.png")
 

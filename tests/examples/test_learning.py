@@ -17,8 +17,7 @@ BRIEF = {"adding": (["--length", 8, "--count", 50, "--epochs", 1], "squared erro
          "copy_memory": (["--delay", 3, "--count", 50, "--epochs", 1], "of the symbols recalled"),
          "gradient_flow": (["--length", 20, "--count", 50, "--epochs", 1], "RNN, large weights: the gradient of layers.0 (RNN) explodes"),
          "explain": (["--length", 8, "--count", 50, "--epochs", 1], "the two strongest numbers are the marked ones in"),
-         "digits": (["--epochs", 1], "as a stream, row by row"),
-         "text": (["--units", 8, "--epochs", 1, "--length", 20], "it writes, at temperature 0.6")}
+         "digits": (["--epochs", 1], "as a stream, row by row")}
 
 
 def example(name):
@@ -97,39 +96,6 @@ def test_the_belief_of_a_stream_is_the_models(reader, capsys):
     assert len(lines) == 8
     for line, p_t in zip(lines, p, strict=True):
         assert f"|  {p_t.argmax()} {p_t.max():>4.0%} #" in line
-
-
-def test_next_characters_are_guessed_better_than_by_a_trigram():
-    text = example("text")
-    book = text.ALICE.read_text(encoding="utf-8")
-    learn, test = book[:len(book) * 9 // 10], book[len(book) * 9 // 10:]
-    characters = sr.Characters.of(learn)
-    learnt, tested = characters.encode(learn), characters.encode(test)
-    model, _ = text.train(learnt, len(characters), epochs=15)
-    wavers = metrics.perplexity(tested[1:], model.run(tested[:-1, None]))
-    assert wavers < 0.85 * text.ngram_perplexity(learnt, tested, 3, len(characters))
-    written = text.write(model, characters, "Alice ", 200, 0.6, np.random.default_rng(0))
-    assert len(written) == 206
-    words = sr.Words.of(book)
-    assert np.mean(words.encode(written) > 1) > 0.6  # most of what it writes is words of the book
-
-
-@pytest.mark.parametrize("order", [1, 2, 3])
-def test_ngrams_by_hand(rng, order):
-    """Against Witten and Bell's formula, a context at a time."""
-    ngram, size, tokens = example("text").ngram, 4, rng.integers(0, 4, 40)
-
-    def p(context, token):
-        below = p(context[1:], token) if context else 1 / size
-        next_ones = [tokens[i + len(context)] for i in range(len(tokens) - len(context))
-                     if tuple(tokens[i:i + len(context)]) == context]
-        kinds = len(set(next_ones))
-        return (next_ones.count(token) + kinds * below) / (len(next_ones) + kinds) if next_ones else below
-
-    table = ngram(tokens, order, size)
-    assert np.allclose(table.sum(-1), 1)
-    for index in np.ndindex(table.shape):
-        assert table[index] == pytest.approx(p(index[:-1], index[-1]))
 
 
 @pytest.mark.parametrize("name", BRIEF)

@@ -58,3 +58,29 @@ def test_batches_and_names(rng):
         sr.activations(model, x * np.inf)
     with pytest.raises(sr.ConfigError, match="without recurrent layers"):
         sr.activations(sr.Model(3, [sr.Dense(2)]), x)
+
+
+@pytest.mark.parametrize(("heads", "window"), [(1, 5), (3, 5), (2, 17), (1, 30)])
+def test_shares_of_attention_are_the_equations(heads, window, rng, monkeypatch):
+    """softmax(q k / sqrt(size)) by how many steps back, also where a ring has gone round and a piece of the tape ends."""
+    monkeypatch.setattr(drive, "PIECE", 6)
+    model, time = sr.Model(4, [sr.GRU(7), sr.Attention(6, window, heads), sr.Dense(2)], seed=3), 23
+    x = rng.standard_normal((time, 4)).astype(np.float32)
+    found = sr.activations(model, x)
+    assert list(found["layers.1"]) == ["shares"]
+    assert repr(found).endswith(f"layers.1 (Attention) shares, {heads} head{'s' * (heads > 1)}, window {window}>")
+    q, k, _ = np.split(found["layers.0"]["h"].astype(np.float64) @ model.tensors["layers.1.in_proj_weight"].T, 3, axis=1)
+    wanted = np.zeros((time, heads, window))
+    for t in range(time):
+        seen = min(t + 1, window)
+        for head, part in enumerate(np.split(np.arange(6), heads)):
+            scores = k[t + 1 - seen:t + 1, part][::-1] @ q[t, part] / np.sqrt(6 / heads)
+            wanted[t, head, :seen] = np.exp(scores) / np.exp(scores).sum()
+    np.testing.assert_allclose(found["layers.1"]["shares"], wanted, atol=1e-6)
+    assert sr.activations(model, np.stack([x, x]))["layers.1"]["shares"].shape == (2, time, heads, window)
+
+
+def test_layers_without_h_are_shown(rng):
+    model = sr.Model(3, [sr.LRU(4, states=5), sr.Attention(4, 6)], seed=3)
+    found = sr.activations(model, rng.standard_normal((9, 3)).astype(np.float32))
+    assert repr(found) == "<Activations: layers.0 (LRU) re im, 5 units; layers.1 (Attention) shares, 1 head, window 6>"

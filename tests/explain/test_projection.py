@@ -52,3 +52,14 @@ def test_pictures(rng, tmp_path):
     sr.saliency(model, x[:1], at=0).plot(tmp_path / "one.png", by="gradient")
     for name in ("plane", "map", "one"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_layers_without_h(rng):
+    """An LRU's states are its two parts; attention has none that moves, so the layer before it is taken."""
+    x = rng.standard_normal((30, 3)).astype(np.float32)
+    plane = sr.projection(sr.Model(3, [sr.LRU(4, states=5), sr.Attention(4, 6)], seed=3), x)
+    assert plane.layer == "layers.0" and plane.axes.shape == (2, 10)
+    with pytest.raises(sr.ConfigError, match=r"keeps a window, not a state that moves: take layer='layers\.0'"):
+        sr.projection(sr.Model(3, [sr.GRU(4), sr.Attention(4, 6)]), x, layer="layers.1")
+    with pytest.raises(sr.ConfigError, match="has where it looks"):
+        sr.projection(sr.Model(3, [sr.Attention(4, 6)]), x)
