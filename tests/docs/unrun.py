@@ -17,7 +17,6 @@ COMMANDS = {  # what a command begins with: why it does not run
 }
 
 EXAMPLES = {  # a script's own test, at full size or briefly; here only its options are looked up
-    "examples/jobs/text.py": "tests/examples/test_learning.py",
     "examples/jobs/": "tests/examples/test_job_{}.py",
     "examples/detect/": "tests/examples/test_detector_examples.py",
 }

@@ -1,7 +1,7 @@
 """Births with bands: the net beats the best baseline by the page's margin, its band holds, and a stream forecasts the same."""
 import numpy as np
 import pytest
-from jobs import job, printed
+from scripts import example, printed
 
 from streamrnn import metrics
 
@@ -12,7 +12,7 @@ pytest.importorskip("statsmodels")
 
 @pytest.fixture(scope="module")
 def bands():
-    return job("bands")
+    return example("jobs/bands")
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def test_a_stream_forecasts_what_the_model_does(compared):
 
 
 def test_the_script_runs(tmp_path):
-    out = printed("bands", "--epochs", 1, "--units", 8)
+    out = printed("jobs/bands", "--epochs", 1, "--units", 8)
     assert "Holt-Winters that knows holidays" in out and "as a stream, in the evening of 1988-12-20" in out
-    assert "--epochs" in printed("bands", "--help")
+    assert "--epochs" in printed("jobs/bands", "--help")
     pytest.importorskip("matplotlib")
-    printed("bands", "--epochs", 1, "--plot", tmp_path / "bands.png")
+    printed("jobs/bands", "--epochs", 1, "--plot", tmp_path / "bands.png")
     assert (tmp_path / "bands.png").read_bytes().startswith(b"\x89PNG")

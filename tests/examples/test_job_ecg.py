@@ -1,9 +1,9 @@
 """Arrhythmia: beats of patients that no training has seen are named better than by rules, from the signal alone."""
 import numpy as np
 import pytest
-from jobs import job, printed, stream_is_the_model
+from scripts import example, printed, stream_is_the_model
 
-ecg = job("ecg")
+ecg = example("jobs/ecg")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_a_stream_of_samples_is_the_model(listener):
 def test_the_script(tmp_path):
     pytest.importorskip("matplotlib")
     picture = tmp_path / "strip.png"
-    out = printed("ecg", "--patients", 8, "--units", 8, "--epochs", 1, "--plot", picture)
+    out = printed("jobs/ecg", "--patients", 8, "--units", 8, "--epochs", 1, "--plot", picture)
     assert "60 other patients" in out and "as a stream, sample by sample" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "--patients" in printed("ecg", "--help")
+    assert "--patients" in printed("jobs/ecg", "--help")

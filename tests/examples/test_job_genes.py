@@ -1,11 +1,11 @@
 """Binding sites: the net finds what matrices and words cannot, says where, and its saliency is the motif that was planted."""
 import numpy as np
 import pytest
-from jobs import job, printed, stream_is_the_model
+from scripts import example, printed, stream_is_the_model
 
 from streamrnn import metrics
 
-genes = job("genes")
+genes = example("jobs/genes")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_script(tmp_path):
     for package in ("sklearn", "matplotlib"):
         pytest.importorskip(package)
     picture = tmp_path / "logo.png"
-    out = printed("genes", "--count", 300, "--epochs", 2, "--plot", picture)
+    out = printed("jobs/genes", "--count", 300, "--epochs", 2, "--plot", picture)
     assert "area under the ROC curve" in out and "as a stream, base by base" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "--epochs" in printed("genes", "--help")
+    assert "--epochs" in printed("jobs/genes", "--help")

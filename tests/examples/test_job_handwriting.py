@@ -3,12 +3,11 @@ import re
 
 import numpy as np
 import pytest
-from jobs import job as script
-from jobs import printed
+from scripts import example, printed
 
 import streamrnn as sr
 
-job = script("handwriting")
+job = example("jobs/handwriting")
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +41,6 @@ def test_a_letter_lies_where_it_was_written():
 
 def test_the_script_runs(tmp_path):
     pytest.importorskip("matplotlib")
-    out = printed("handwriting", "--count", 60, "--epochs", 1, "--units", 8, "--plot", tmp_path / "word.png")
+    out = printed("jobs/handwriting", "--count", 60, "--epochs", 1, "--units", 8, "--plot", tmp_path / "word.png")
     assert re.search(r"told where each letter ends, nearest letter +[\d.]+%\n  GRU, point by point +[\d.]+%", out)
     assert (tmp_path / "word.png").read_bytes().startswith(b"\x89PNG")

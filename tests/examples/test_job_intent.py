@@ -1,10 +1,7 @@
 """Commands are understood in combinations never seen, where a bag of words is not; a stream believes what model.run does."""
-from runpy import run_path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-from scripts import JOBS, script
+from scripts import example, printed
 
 import streamrnn as sr
 from streamrnn import metrics
@@ -12,7 +9,7 @@ from streamrnn import metrics
 
 @pytest.fixture(scope="module")
 def intent():
-    return SimpleNamespace(**run_path(str(JOBS / "intent.py")))
+    return example("jobs/intent")
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +59,9 @@ def test_a_stream_believes_what_run_does(intent, trained):
 
 
 def test_the_script(tmp_path):
-    out = script("intent", "--epochs", 1, "--units", 8, "--say", "turn the radio off")
+    out = printed("jobs/intent", "--epochs", 1, "--units", 8, "--say", "turn the radio off")
     assert "bag of words and pairs" in out and "LSTM, word by word" in out and "  radio     " in out
-    assert "--epochs" in script("intent", "--help")
+    assert "--epochs" in printed("jobs/intent", "--help")
 
 
 def test_the_picture(intent, trained, tmp_path):

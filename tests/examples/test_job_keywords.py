@@ -3,10 +3,9 @@ import re
 
 import numpy as np
 import pytest
-from jobs import job as script
-from jobs import printed
+from scripts import example, printed
 
-job = script("keywords")
+job = example("jobs/keywords")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +55,6 @@ def test_warping_takes_a_recording_at_another_speed():
 
 def test_the_script_runs(tmp_path):
     pytest.importorskip("matplotlib")
-    out = printed("keywords", "--seconds", 60, "--test", 60, "--epochs", 1, "--units", 8, "--plot", tmp_path / "stream.png")
+    out = printed("jobs/keywords", "--seconds", 60, "--test", 60, "--epochs", 1, "--units", 8, "--plot", tmp_path / "stream.png")
     assert re.search(r"warped templates +[\d.]+%\n  GRU +[\d.]+%", out) and "ten seconds as a stream" in out
     assert (tmp_path / "stream.png").read_bytes().startswith(b"\x89PNG")

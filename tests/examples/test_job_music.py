@@ -3,9 +3,9 @@ import struct
 
 import numpy as np
 import pytest
-from jobs import job, printed, stream_is_the_model
+from scripts import example, printed, stream_is_the_model
 
-music = job("music")
+music = example("jobs/music")
 
 
 def read_midi(data):
@@ -101,8 +101,8 @@ def test_a_stream_sings_what_the_model_says(singer):
 def test_the_script(tmp_path):
     pytest.importorskip("matplotlib")
     midi, picture = tmp_path / "tune.mid", tmp_path / "tune.png"
-    out = printed("music", "--units", 16, "--epochs", 2, "--metre", "3/4", "--midi", midi, "--plot", picture)
+    out = printed("jobs/music", "--units", 16, "--epochs", 2, "--metre", "3/4", "--midi", midi, "--plot", picture)
     assert "bits a note of 8 other tunes" in out and "as a stream, at temperature 0.7, it writes" in out
     assert read_midi(midi.read_bytes())[1] == 480
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "--temperature" in printed("music", "--help")
+    assert "--temperature" in printed("jobs/music", "--help")

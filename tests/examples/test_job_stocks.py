@@ -1,7 +1,7 @@
 """Stocks: no skill at prices, skill at risk, and a leak that looks like a miracle; the simulation is what it says."""
 import numpy as np
 import pytest
-from jobs import job, printed
+from scripts import example, printed
 
 import streamrnn as sr
 from streamrnn import metrics
@@ -9,7 +9,7 @@ from streamrnn import metrics
 
 @pytest.fixture(scope="module")
 def stocks():
-    return job("stocks")
+    return example("jobs/stocks")
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def test_streams_say_what_the_model_does(stocks, market):
 
 
 def test_the_script_runs(tmp_path):
-    out = printed("stocks", "--epochs", 1, "--stocks", 20)
+    out = printed("jobs/stocks", "--epochs", 1, "--stocks", 20)
     assert "fed with a leak" in out and "as 20 streams; they say" in out
-    assert "--real" in printed("stocks", "--help")
+    assert "--real" in printed("jobs/stocks", "--help")
     pytest.importorskip("matplotlib")
-    printed("stocks", "--epochs", 1, "--stocks", 20, "--plot", tmp_path / "stocks.png")
+    printed("jobs/stocks", "--epochs", 1, "--stocks", 20, "--plot", tmp_path / "stocks.png")
     assert (tmp_path / "stocks.png").read_bytes().startswith(b"\x89PNG")

@@ -1,10 +1,7 @@
 """The net that writes: better than a trigram on text that it has not seen, and what it writes is what its stream answers."""
-from runpy import run_path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-from scripts import JOBS, script
+from scripts import example, printed
 
 import streamrnn as sr
 from streamrnn import metrics
@@ -12,7 +9,7 @@ from streamrnn import metrics
 
 @pytest.fixture(scope="module")
 def text():
-    return SimpleNamespace(**run_path(str(JOBS / "text.py")))
+    return example("jobs/text")
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +67,11 @@ def test_ngrams_by_hand(text, rng, order):
 
 
 def test_the_script(tmp_path):
-    assert "it writes, at temperature 0.6" in script("text", "--units", 8, "--epochs", 1, "--length", 20)
-    assert "--temperature" in script("text", "--help")
+    assert "it writes, at temperature 0.6" in printed("jobs/text", "--units", 8, "--epochs", 1, "--length", 20)
+    assert "--temperature" in printed("jobs/text", "--help")
 
 
 def test_the_picture(tmp_path):
     pytest.importorskip("matplotlib")
-    assert "drew" in script("text", "--units", 8, "--epochs", 1, "--length", 20, "--plot", tmp_path / "text.png")
+    assert "drew" in printed("jobs/text", "--units", 8, "--epochs", 1, "--length", 20, "--plot", tmp_path / "text.png")
     assert (tmp_path / "text.png").read_bytes().startswith(b"\x89PNG")

@@ -1,17 +1,14 @@
 """With attention lines are read aloud exactly; without it, and by counting, far fewer. Half the lines of the script's run."""
-from runpy import run_path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-from scripts import JOBS, script
+from scripts import example, printed
 
 import streamrnn as sr
 
 
 @pytest.fixture(scope="module")
 def job():
-    return SimpleNamespace(**run_path(str(JOBS / "translation.py")))
+    return example("jobs/translation")
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +71,9 @@ def test_shares_look_at_the_line(job, trained):
 
 
 def test_the_script(tmp_path):
-    out = script("translation", "--count", 100, "--epochs", 1, "--units", 16)
+    out = printed("jobs/translation", "--count", 100, "--epochs", 1, "--units", 16)
     assert "phrasebook" in out and "without attention" in out and "as a stream" in out
-    assert "--epochs" in script("translation", "--help")
+    assert "--epochs" in printed("jobs/translation", "--help")
 
 
 def test_the_picture(job, trained, tmp_path):

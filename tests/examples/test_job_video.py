@@ -1,9 +1,9 @@
 """Activities: told apart from several frames, where one frame and differences of frames say little."""
 import numpy as np
 import pytest
-from jobs import job, printed, stream_is_the_model
+from scripts import example, printed, stream_is_the_model
 
-video = job("video")
+video = example("jobs/video")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_script(tmp_path):
     for package in ("sklearn", "matplotlib"):
         pytest.importorskip(package)
     picture = tmp_path / "clip.png"
-    out = printed("video", "--count", 300, "--epochs", 1, "--plot", picture)
+    out = printed("jobs/video", "--count", 300, "--epochs", 1, "--plot", picture)
     assert "right on 1,000 other clips" in out and "as a stream, frame by frame" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "--epochs" in printed("video", "--help")
+    assert "--epochs" in printed("jobs/video", "--help")

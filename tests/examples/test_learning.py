@@ -1,34 +1,16 @@
 """The examples that train reach what they say, on data that the training has not seen. Seeds are fixed; nothing is mocked."""
-import os
-import subprocess
-import sys
-from pathlib import Path
-from runpy import run_path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from scripts import example, printed
 
 import streamrnn as sr
 from streamrnn import metrics
 
-EXAMPLES = Path(sr.__file__).parents[1] / "examples"
 BRIEF = {"adding": (["--length", 8, "--count", 50, "--epochs", 1], "squared error on 1,000 others"),
          "copy_memory": (["--delay", 3, "--count", 50, "--epochs", 1], "of the symbols recalled"),
          "gradient_flow": (["--length", 20, "--count", 50, "--epochs", 1], "RNN, large weights: the gradient of layers.0 (RNN) explodes"),
          "explain": (["--length", 8, "--count", 50, "--epochs", 1], "the two strongest numbers are the marked ones in"),
          "digits": (["--epochs", 1], "as a stream, row by row")}
-
-
-def example(name):
-    """The names that an example defines; its main is not run."""
-    return SimpleNamespace(**run_path(str(EXAMPLES / f"{name}.py")))
-
-
-def script(name, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
-    return subprocess.run([sys.executable, "-W", "error", EXAMPLES / f"{name}.py", *map(str, arguments)], check=True,
-                          capture_output=True, text=True, env=environment).stdout
 
 
 @pytest.mark.parametrize("cell", [sr.LSTM, sr.GRU])
@@ -103,5 +85,5 @@ def test_the_script_runs_and_says_what_it_takes(name):
     if name == "digits":
         pytest.importorskip("sklearn")
     arguments, words = BRIEF[name]
-    assert words in script(name, *arguments)
-    assert "--epochs" in script(name, "--help")
+    assert words in printed(name, *arguments)
+    assert "--epochs" in printed(name, "--help")
