@@ -106,6 +106,7 @@ def draw(believed, path):
     axis.grid(alpha=0.25)
     axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=100)
+    pyplot.close(figure)
 
 
 def main():

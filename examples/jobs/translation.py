@@ -167,6 +167,7 @@ def draw(model, written, path):
     axis.set_ylabel("the words that come out, downwards")
     figure.colorbar(shown, ax=axis, label="share of attention", fraction=0.04, pad=0.02)
     figure.savefig(path, dpi=80)
+    pyplot.close(figure)
 
 
 def main():
