@@ -10,6 +10,7 @@ import numpy as np
 from streamrnn.cells.dropout import Dropout
 from streamrnn.errors import ConfigError, FileError, MissingExtra
 from streamrnn.interop.onnx_in import proof
+from streamrnn.interop.onnx_in.directions import RECURRENT
 from streamrnn.interop.onnx_in.values import Refused
 from streamrnn.interop.onnx_in.walk import Walk
 from streamrnn.interop.parity import LAST, TOLERANCE, Imported, Report, ahead
@@ -52,15 +53,13 @@ def _imported(proto, inputs, outputs, tolerance, seed):
         walk.note(LAST)
     for name in states:
         walk.note(f"output {name!r} is a state: a stream keeps it, see stream.state()")
-    if walk.time is None and any(entry.layer.kind in RECURRENT for value in found.values() for entry in value.chain):
+    layers = [entry.layer for value in found.values() for entry in value.chain]
+    if walk.time is None and any(layer.looks_ahead or layer.kind in RECURRENT for layer in layers):
         walk.note("the graph computes one step a call: here a stream does, stream.step(x)")
     for words in ahead(model):
         walk.note(words)
     error, values, unproven = proof.prove(proto.SerializeToString(), walk, model, found, np.random.default_rng(seed), tolerance)
     return Imported(model, Report(_source(proto, walk), parts, tuple(walk.notes), error, values, unproven))
-
-
-RECURRENT = ("lstm", "gru", "rnn", "recurrence", "reverse", "bidirectional")
 
 
 def _onnx():

@@ -5,7 +5,7 @@ import numpy as np
 
 from streamrnn.kernels import frame
 from streamrnn.plan import Packed
-from streamrnn.streams.rows import Rows
+from streamrnn.streams import places
 from streamrnn.training.losses.base import Layout
 
 TOGETHER = 256  # sequences at once: their results are all in memory
@@ -54,8 +54,5 @@ class Evaluation:
         return losses, d_results.reshape(len(chosen), time, -1)
 
     def _rows(self, count):
-        if self.device == "cpu":
-            return Rows(self._packed, capacity=count, threads=self.threads, fixed=True)
-        from streamrnn.cuda.rows import CudaRows
-
-        return CudaRows(replace(self._packed, tensors=self._weights.tensors()), capacity=count, fixed=True)
+        packed = self._packed if self.device == "cpu" else replace(self._packed, tensors=self._weights.tensors())
+        return places.rows_on(self.device, packed, count, self.threads, fixed=True)[0]

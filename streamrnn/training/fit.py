@@ -9,6 +9,7 @@ import numpy as np
 
 from streamrnn.errors import ConfigError, Diverged, InputError
 from streamrnn.model.model import Model
+from streamrnn.streams.places import checked
 from streamrnn.training import checkpoint as checkpoints
 from streamrnn.training import optimisers, schedules
 from streamrnn.training.batches import windows
@@ -127,10 +128,8 @@ def _named(value, names, default):
 
 def _device(device):
     """"cpu" or "cuda"; an error that says what is missing where the one asked for cannot be used."""
-    if device is None or device == "cpu":
+    if checked("cpu" if device is None else device) == "cpu":
         return "cpu"
-    if device not in ("cuda", "auto"):
-        raise ConfigError(f'device must be "cpu", "cuda" or "auto", got {device!r}')
     from streamrnn.cuda import device as gpu  # only then: numba-cuda is an extra
 
     if device == "auto":

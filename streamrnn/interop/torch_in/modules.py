@@ -7,7 +7,6 @@ from streamrnn.interop.chain import refusal
 from streamrnn.interop.torch_in.parts import RECURRENT, Part, both_ways, depth, widths
 
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
-TRAIN_ONLY = "outside training it does nothing"
 
 
 def is_leaf(module):

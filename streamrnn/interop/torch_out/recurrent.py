@@ -1,8 +1,11 @@
 """RNN, LSTM, GRU and Recurrence: torch.nn's modules where they say it all, else a loop over time. Names as torch.nn's."""
+from dataclasses import replace
+
 import torch
 from torch import nn
 
-from streamrnn.cells.general.recurrence import USUAL, Recurrence
+from streamrnn.cells.general.recurrence import Recurrence
+from streamrnn.interop.recurrent import plain
 from streamrnn.interop.torch_out.plain import FUNCTIONS
 from streamrnn.interop.torch_out.streamed import Streamed
 
@@ -71,15 +74,10 @@ def gru(layer, width):
 
 def recurrence(layer, width):
     """torch.nn's, if that is all."""
-    names = tuple(name for name, _, _ in layer.activations)
-    if layer.clip or layer.peepholes or layer.input_forget or layer.starts:
-        return General(layer, width)
-    if layer.cell == "rnn" and names[0] in ("tanh", "relu"):
-        return nn.RNN(width, layer.units, nonlinearity=names[0], batch_first=True)
-    if layer.cell == "gru" and names == USUAL["gru"]:
-        return gru(layer, width)
-    if layer.cell == "lstm" and names == USUAL["lstm"] and (layer.projection or 0) < layer.units:  # torch projects to fewer
-        return nn.LSTM(width, layer.units, batch_first=True, proj_size=layer.projection or 0)
+    if usual := plain(layer):
+        return MAKE[usual.kind](usual, width)
+    if (layer.projection or layer.units) < layer.units and plain(replace(layer, projection=None)):  # torch projects to fewer
+        return nn.LSTM(width, layer.units, batch_first=True, proj_size=layer.projection)
     return General(layer, width)
 
 
